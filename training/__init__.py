@@ -1,0 +1,1 @@
+"""Workstation side: data sets, the network, its checkpoints, and fitting. Never imported by the device package."""
