@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-# With import-mode=importlib the tests are no package; fixtures that need more than a few lines are plug-ins.
-sys.path.insert(0, str(Path(__file__).parent / "plugins"))
-pytest_plugins = ["tiny_bundle"]
+if TYPE_CHECKING:
+    from tiny_bundle import BundleParts
+
+# With import-mode=importlib the tests are no package: what several of them are built from is imported from here.
+sys.path.insert(0, str(Path(__file__).parent / "builders"))
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -37,3 +41,36 @@ def shenzhen_folder() -> Path:
 def nih_folder() -> Path:
     """Real NIH X-rays beside the checkout; the test is skipped where they are absent."""
     return shared_folder("data/nih")
+
+
+# Imported inside the fixtures: while one room is broken, the tests of the others still run.
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> Callable[..., bytes]:
+    """Makes the ONNX bytes of a tiny model; ``seed``, ``outputs``, ``poison`` and ``side`` vary it."""
+    from tiny_bundle import tiny_onnx
+
+    return tiny_onnx
+
+
+@pytest.fixture(scope="session")
+def tiny_model_bytes(tiny_model: Callable[..., bytes]) -> bytes:
+    """The tiny model of the tiny bundle."""
+    return tiny_model()
+
+
+@pytest.fixture
+def bundle_parts(tiny_model_bytes: bytes) -> BundleParts:
+    """Manifest and files of the tiny bundle, free to be spoilt before ``write(directory)`` puts them down unchecked."""
+    from tiny_bundle import BundleParts, tiny_files
+
+    return BundleParts(files=tiny_files(tiny_model_bytes))
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Directory of a valid bundle with a true golden logit; read-only by agreement."""
+    from tiny_bundle import write_valid_bundle
+
+    return write_valid_bundle(tmp_path_factory.mktemp("bundles") / "tiny")

@@ -1,0 +1,1 @@
+"""Workstation side: from a training run to a verified bundle."""

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cxr_edge.bundle import ModelEntry, open_bundle
+from cxr_edge.engines import ENGINES, EngineRow, available_threads, open_engine
+from cxr_edge.errors import EngineError, UsageError
+
+ABSENT = EngineRow("absent", "cxr_edge.engines.absent", "Absent", "no_such_runtime", "cxr-edge[absent]", ("cpu",))
+
+
+@pytest.fixture
+def absent_engine_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = (ABSENT, *ENGINES)
+    monkeypatch.setattr("cxr_edge.engines.registry.ENGINES", table)
+    monkeypatch.setattr("cxr_edge.engines.opening.ENGINES", table)
+
+
+def bundle_with_model(parts: Any, directory: Path, **changes: Any) -> Any:
+    model = dataclasses.replace(ModelEntry("model.fp32.onnx", ("onnxruntime",), ("onnxruntime",)), **changes)
+    parts.manifest.models["fp32"] = model
+    return open_bundle(parts.write(directory))
+
+
+def test_importing_the_engines_imports_no_runtime() -> None:
+    code = (
+        "import sys, cxr_edge.engines; print(sorted({'onnxruntime', 'onnx', 'torch', 'openvino'} & set(sys.modules)))"
+    )
+    root = Path(__file__).parents[2]
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
+    assert result.stdout.strip() == "[]"
+
+
+@pytest.mark.usefixtures("absent_engine_first")
+def test_auto_takes_the_first_engine_that_is_installed(tiny_bundle: Path) -> None:
+    with open_engine(open_bundle(tiny_bundle)) as engine:
+        assert engine.describe().name == "onnxruntime"
+
+
+@pytest.mark.usefixtures("absent_engine_first")
+def test_a_missing_engine_asked_for_by_name_is_not_replaced(bundle_parts: Any, tmp_path: Path) -> None:
+    bundle = bundle_with_model(bundle_parts, tmp_path / "b", engines=("absent", "onnxruntime"))
+    with pytest.raises(EngineError, match=r"pip install 'cxr-edge\[absent\]'"):
+        open_engine(bundle, "absent")
+
+
+def test_an_unknown_engine_lists_the_known_ones(tiny_bundle: Path) -> None:
+    with pytest.raises(UsageError, match="known are auto, onnxruntime"):
+        open_engine(open_bundle(tiny_bundle), "tensorflow")
+
+
+def test_an_engine_whose_runtime_does_not_load_is_an_engine_error(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = dataclasses.replace(ENGINES[0], module="cxr_edge.engines.no_such_adapter")
+    monkeypatch.setattr("cxr_edge.engines.opening.ENGINES", (broken,))
+    with pytest.raises(EngineError, match="installed but does not load"):
+        open_engine(open_bundle(tiny_bundle))
+
+
+def test_auto_passes_over_a_model_that_failed_its_parity_gate(bundle_parts: Any, tmp_path: Path) -> None:
+    bundle = bundle_with_model(bundle_parts, tmp_path / "b", parity_passed=())
+    with pytest.raises(EngineError, match="has not passed the parity gate for fp32"):
+        open_engine(bundle)
+    open_engine(bundle, "onnxruntime").close()
+
+
+def test_an_engine_that_the_bundle_does_not_allow_is_refused(bundle_parts: Any, tmp_path: Path) -> None:
+    bundle = bundle_with_model(bundle_parts, tmp_path / "b", engines=("native",), parity_passed=("native",))
+    with pytest.raises(EngineError, match="is for native, not for onnxruntime"):
+        open_engine(bundle, "onnxruntime")
+
+
+@pytest.mark.parametrize("engine", ["auto", "onnxruntime"])
+def test_a_precision_that_the_bundle_lacks_is_not_replaced(tiny_bundle: Path, engine: str) -> None:
+    with pytest.raises(EngineError, match="holds no int8 model; it holds fp32"):
+        open_engine(open_bundle(tiny_bundle), engine, precision="int8")
+
+
+def test_an_unknown_precision_lists_the_known_ones(tiny_bundle: Path) -> None:
+    with pytest.raises(UsageError, match="known are fp32, fp16, int8, int8-fp16"):
+        open_engine(open_bundle(tiny_bundle), precision="int4")
+
+
+@pytest.mark.parametrize("engine", ["auto", "onnxruntime"])
+def test_a_device_that_no_engine_runs_on_is_not_replaced(tiny_bundle: Path, engine: str) -> None:
+    with pytest.raises(EngineError, match="runs on cpu, not on 'cuda'"):
+        open_engine(open_bundle(tiny_bundle), engine, device="cuda")
+
+
+def test_a_device_without_a_default_precision_asks_for_one(bundle_parts: Any, tmp_path: Path) -> None:
+    bundle_parts.manifest = dataclasses.replace(bundle_parts.manifest, default_precision={})
+    bundle = open_bundle(bundle_parts.write(tmp_path / "b"))
+    with pytest.raises(EngineError, match="no default precision for cpu: choose one of fp32"):
+        open_engine(bundle)
+    open_engine(bundle, precision="fp32").close()
+
+
+@pytest.mark.parametrize("threads", [0, -1, available_threads() + 1])
+def test_threads_that_the_machine_has_not_are_a_usage_error(tiny_bundle: Path, threads: int) -> None:
+    with pytest.raises(UsageError, match=f"1 to {available_threads()}"):
+        open_engine(open_bundle(tiny_bundle), threads=threads)
+
+
+def test_a_model_with_other_names_is_refused_by_the_contract(bundle_parts: Any, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load_from_string(bundle_parts.files["model.fp32.onnx"])
+    model.graph.input[0].name = model.graph.node[0].input[0] = "pixels"
+    bundle_parts.files["model.fp32.onnx"] = model.SerializeToString()
+    with pytest.raises(EngineError, match="the contract is image -> logit, cam"):
+        open_engine(open_bundle(bundle_parts.write(tmp_path / "b")))
+
+
+def test_a_model_with_a_fixed_batch_is_refused(bundle_parts: Any, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load_from_string(bundle_parts.files["model.fp32.onnx"])
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 1
+    bundle_parts.files["model.fp32.onnx"] = model.SerializeToString()
+    with pytest.raises(EngineError, match="'N'"):
+        open_engine(open_bundle(bundle_parts.write(tmp_path / "b")))
