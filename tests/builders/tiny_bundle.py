@@ -88,7 +88,7 @@ def tiny_manifest(logit: tuple[float, ...] = (0.25,), outputs: tuple[str, ...] =
             logit={"fp32": logit},
             tolerance={"fp32": 1e-4},
         ),
-        data_use={},
+        data_use={"roles": {}},
         evidence={},
         model_card="MODEL_CARD.md",
     )

@@ -1,0 +1,265 @@
+"""The only place that joins the stages: bytes, radiograph, gate, preprocessing, engine, probability, decision."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr_edge import gate
+from cxr_edge.bundle import Bundle, open_bundle
+from cxr_edge.decode import DEFAULT_LIMITS, DecodeLimits, decode, read_source
+from cxr_edge.engines import Engine, open_engine
+from cxr_edge.errors import CxrEdgeError, UsageError
+from cxr_edge.preprocess import preprocess
+from cxr_edge.probability import OperatingPoint, calibrated_probability
+from cxr_edge.records import Box, Frame, Radiograph
+from cxr_edge.result import BundleIdentity, Evidence, Failure, Result, Timings
+
+__all__ = ["Classifier", "Source"]
+
+Source = str | os.PathLike[str] | bytes | Radiograph | tuple[NDArray[Any], Frame]
+"""What can be classified: a path, a file's bytes, a decoded radiograph, or a raw frame with its description."""
+
+
+class Classifier:
+    """Classifies chest X-rays with one bundle on one engine.
+
+    Thread-safety: one classifier may be used by several threads at once and gives each the same bits as alone.
+
+    Args:
+        bundle: a verified bundle.
+        engine: an open engine with one of the bundle's models; closed with the classifier.
+        operating_point: what decides; None means the bundle's default.
+        gated: whether images that the input gate finds unusable are refused. Without the gate every result says so.
+        limits: what decoding one input may cost.
+
+    Use `Classifier.open` unless you have an engine of your own.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        engine: Engine,
+        *,
+        operating_point: OperatingPoint | None = None,
+        gated: bool = True,
+        limits: DecodeLimits = DEFAULT_LIMITS,
+    ) -> None:
+        self.bundle = bundle
+        self.engine = engine
+        self.operating_point = operating_point or bundle.manifest.operating_point()
+        self.gated = gated
+        self.limits = limits
+        manifest = bundle.manifest
+        self._gate_spec = gate.GateSpec.from_json(dict(manifest.gate))
+        self._blank = Result(
+            status="error",
+            bundle=BundleIdentity(manifest.name, manifest.version, bundle.sha256),
+            released=manifest.released,
+            operating_point=self.operating_point.name,
+            threshold=self.operating_point.logit_threshold,
+            engine=engine.describe(),
+            variant=manifest.preprocess.variant,
+        )
+
+    @classmethod
+    def open(
+        cls,
+        bundle: str | os.PathLike[str] | None = None,
+        *,
+        engine: str = "auto",
+        precision: str | None = None,
+        device: str | None = None,
+        threads: int | None = None,
+        operating_point: str | None = None,
+        gated: bool = True,
+        limits: DecodeLimits = DEFAULT_LIMITS,
+    ) -> Classifier:
+        """A classifier that has verified its bundle and warmed its engine up.
+
+        Args:
+            bundle: a bundle's directory; None means the one that ships with the package.
+            engine: an engine's name, or ``"auto"`` for the first that is installed and fits.
+            precision: ``"fp32"`` and so on; None means the bundle's default for the device.
+            device: ``"cpu"`` or what the engine offers; None means its default.
+            threads: of the engine and of preprocessing; None means every core that this process may use.
+            operating_point: name of the operating point that decides; None means the bundle's default.
+            gated: whether the input gate may refuse images.
+            limits: what decoding one input may cost.
+
+        Raises:
+            BundleError: the bundle is missing, damaged or of a newer schema.
+            EngineError: the engine is not installed, failed, or doesn't fit the bundle.
+            UsageError: an unknown engine, precision, operating point or thread count.
+        """
+        opened = open_bundle(bundle)
+        point = opened.manifest.operating_point(operating_point)
+        running = open_engine(opened, engine=engine, precision=precision, device=device, threads=threads)
+        running.warm_up()
+        return cls(opened, running, operating_point=point, gated=gated, limits=limits)
+
+    def classify(self, source: Source, *, frame: int | None = None, hash_input: bool = False) -> Result:
+        """Probability, decision and evidence for one image; status ``"refused"`` where the gate refuses it.
+
+        Args:
+            source: a path, a file's bytes, a `Radiograph`, or ``(pixels, Frame)``.
+            frame: number of the frame within a multi-frame file, from 0.
+            hash_input: put the SHA-256 of the file's bytes into the result; off by default because it takes
+                milliseconds on large files.
+
+        Raises:
+            CorruptInputError, UnsupportedInputError, ResourceLimitError: the input can't be decoded.
+            EngineError: the engine failed, or its output was not finite.
+        """
+        started = time.perf_counter()
+        return self._decide(self._decoded(source, frame, hash_input), started)
+
+    def classify_many(
+        self, sources: Iterable[Source], *, frame: int | None = None, hash_input: bool = False, ahead: int = 2
+    ) -> Iterator[Result]:
+        """One result per source in order; an input that fails has status ``"error"`` and never stops the others.
+
+        Args:
+            sources: as for `classify`; consumed lazily.
+            frame: as for `classify`.
+            hash_input: as for `classify`.
+            ahead: how many inputs are decoded while another one is being classified.
+        """
+        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="cxr-edge-decode") as pool:
+            waiting: deque[Future[Result | _Decoded]] = deque()
+            for source in sources:
+                waiting.append(pool.submit(self._decoded_or_failed, source, frame, hash_input))
+                if len(waiting) > ahead:
+                    yield self._decided_or_failed(waiting.popleft().result())
+            while waiting:
+                yield self._decided_or_failed(waiting.popleft().result())
+
+    def close(self) -> None:
+        """Release the engine; a closed classifier cannot be used again."""
+        self.engine.close()
+
+    def __enter__(self) -> Classifier:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _decoded(self, source: Source, frame: int | None, hash_input: bool) -> _Decoded:
+        """The source's radiograph, with what its result will say of the source."""
+        started = time.perf_counter()
+        blank = replace(self._blank, path=named(source), frame=frame)
+        if isinstance(source, Radiograph):
+            radiograph = source
+        elif isinstance(source, tuple):
+            radiograph = Radiograph.from_frame(*source)
+        else:
+            data: Any = source
+            if hash_input:
+                # Hash the very bytes that are decoded: a second read could see another file.
+                data = read_source(source, self.limits)
+                blank = replace(blank, input_sha256=hashlib.sha256(data).hexdigest())
+            radiograph = decode(data, frame=frame, limits=self.limits)
+        return _Decoded(radiograph, blank, milliseconds(started))
+
+    def _decoded_or_failed(self, source: Source, frame: int | None, hash_input: bool) -> _Decoded | Result:
+        try:
+            return self._decoded(source, frame, hash_input)
+        except CxrEdgeError as error:
+            return replace(self._blank, path=named(source), frame=frame, failure=Failure.of(error))
+
+    def _decided_or_failed(self, decoded: _Decoded | Result) -> Result:
+        if isinstance(decoded, Result):
+            return decoded
+        started = time.perf_counter() - decoded.decode_ms / 1000
+        try:
+            return self._decide(decoded, started)
+        except CxrEdgeError as error:
+            return replace(decoded.blank, failure=Failure.of(error))
+
+    def _decide(self, decoded: _Decoded, started: float) -> Result:
+        """The result for a decoded radiograph; ``started`` is the `time.perf_counter` at which its way began."""
+        radiograph = decoded.radiograph
+        clock = time.perf_counter()
+        report = gate.check(radiograph, self._gate_spec) if self.gated else None
+        gate_ms = milliseconds(clock) if self.gated else None
+        result = replace(
+            decoded.blank,
+            gate=report,
+            window=radiograph.window,
+            window_rule=radiograph.window_rule,
+            warnings=radiograph.warnings,
+        )
+        if report is not None and not report.passed:
+            timings = Timings(decode=decoded.decode_ms, gate=gate_ms, total=milliseconds(started))
+            return replace(result, status="refused", timings=timings)
+        if report is None:
+            result = replace(result, warnings=(*result.warnings, "the input gate was switched off"))
+
+        clock = time.perf_counter()
+        spec = self.bundle.manifest.preprocess
+        image = np.empty((1, 1, spec.height, spec.width), np.float32)
+        preprocess(radiograph, spec, threads=self.engine.describe().threads, out=image[0, 0])
+        preprocess_ms = milliseconds(clock)
+
+        clock = time.perf_counter()
+        output = self.engine.infer(image)
+        infer_ms = milliseconds(clock)
+
+        logit = float(output.logit[0, 0])
+        return replace(
+            result,
+            status="ok",
+            logit=logit,
+            probability=calibrated_probability(logit, self.bundle.manifest.temperature),
+            label=self.operating_point.label(logit),
+            evidence=Evidence(radiograph, output.cam[0, 0], Box(0, 0, radiograph.height, radiograph.width)),
+            timings=Timings(
+                decode=decoded.decode_ms,
+                gate=gate_ms,
+                preprocess=preprocess_ms,
+                infer=infer_ms,
+                total=milliseconds(started),
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    """A radiograph on its way, with the result it will fill in and the time that decoding took, ms."""
+
+    radiograph: Radiograph
+    blank: Result
+    decode_ms: float
+
+
+def named(source: Source) -> str | None:
+    """How a source is named in its result; None for what has no name.
+
+    Raises:
+        UsageError: something that can't be classified.
+    """
+    if isinstance(source, str | os.PathLike):
+        return str(Path(source))
+    if isinstance(source, bytes | Radiograph) or (isinstance(source, tuple) and len(source) == 2):
+        return None
+    raise UsageError(
+        f"cannot classify a {type(source).__name__}; give a path, a file's bytes, a Radiograph or (pixels, Frame)"
+    )
+
+
+def milliseconds(since: float) -> float:
+    """Milliseconds since a `time.perf_counter` reading."""
+    return (time.perf_counter() - since) * 1000.0

@@ -1,0 +1,41 @@
+"""``cxr-edge info``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from cxr_edge.cli.application import app, describe, reported
+from cxr_edge.cli.options import BundleOption, DebugOption, JsonOption
+
+
+@app.command()
+@reported
+def info(bundle: BundleOption = None, as_json: JsonOption = False, debug: DebugOption = False) -> None:
+    """What is installed here: version, preprocessing, engines, and what the bundle says of itself.
+
+    Research use only: not for diagnosis.
+    """
+    from cxr_edge.installation import installation
+
+    found = installation(bundle)
+    if as_json:
+        print(json.dumps(asdict(found)))
+        return
+    print(
+        describe(
+            cxr_edge=found.version,
+            python=f"{found.python} on {found.platform}, {found.threads} usable cores",
+            preprocessing=found.preprocessing,
+            engines="; ".join(
+                f"{engine.name} {engine.version}" if engine.version else f"{engine.name}: pip install '{engine.extra}'"
+                for engine in found.engines
+            ),
+            bundle=f"{found.bundle.name} {found.bundle.version} ({found.bundle.path})",
+            released="yes" if found.bundle.released else "NO: its results are marked",
+            precisions=", ".join(found.bundle.precisions),
+            input=found.bundle.input,
+            operating_points=", ".join(found.bundle.operating_points),
+            sha256=found.bundle.sha256,
+        )
+    )

@@ -1,0 +1,169 @@
+"""What a classification returns: probability and decision, or why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cxr_edge.engines.base import EngineDescription
+from cxr_edge.errors import CxrEdgeError, UsageError
+from cxr_edge.gate import GateReport
+from cxr_edge.heatmap import Heatmap
+from cxr_edge.records import Box, Radiograph, Window
+
+__all__ = ["BundleIdentity", "Evidence", "Failure", "Result", "Timings"]
+
+Label = Literal["normal", "abnormal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Wall time of each stage in milliseconds, by a monotonic clock; None where a stage did not run."""
+
+    decode: float | None = None
+    gate: float | None = None
+    localise: float | None = None
+    preprocess: float | None = None
+    infer: float | None = None
+    total: float | None = None
+
+    def to_json(self) -> dict[str, float | None]:
+        """The stages by name."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class BundleIdentity:
+    """Which bundle decided: its name, version and the SHA-256 of its manifest (which lists every file's own)."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an input has no result: the error's code, the exit code it stands for, and a message without patient data."""
+
+    code: str
+    exit_code: int
+    message: str
+
+    @classmethod
+    def of(cls, error: CxrEdgeError) -> Failure:
+        """The failure that an error of this library describes."""
+        return cls(error.code, error.exit_code, str(error))
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the heatmap is drawn from: the class-activation map ``[h, w]`` in logits and the box that it covers."""
+
+    radiograph: Radiograph
+    cam: NDArray[np.float32]
+    box: Box
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """The outcome for one image.
+
+    Attributes:
+        status: ``"ok"``, ``"refused"`` by the input gate, or ``"error"``; only ``"ok"`` has a probability and a label.
+        probability: calibrated probability of "abnormal", 0-1.
+        label: ``"abnormal"`` exactly when ``logit >= threshold``.
+        logit: uncalibrated output of the network; the mean of the class-activation map.
+        threshold: logit threshold of the operating point.
+        operating_point: name of the operating point that decided.
+        engine: engine, precision and device that really ran.
+        bundle: which bundle decided.
+        released: false when the bundle was written without passing its checks.
+        gate: what the input gate found; None when it was switched off.
+        variant: which part of the frame the network saw, a `PreprocessSpec.variant`.
+        window: display window that was applied, in stored units; None when nothing was decoded.
+        window_rule: where the window came from, a `Radiograph.window_rule`.
+        warnings: what a reader should know, one sentence each.
+        timings: wall time per stage.
+        path: the input as it was named, None for arrays and bytes.
+        frame: frame number within a multi-frame file, or None.
+        input_sha256: hash of the input file's bytes, on request.
+        failure: why there is no result, when the status is ``"error"``.
+        evidence: what the heatmap is drawn from.
+    """
+
+    status: Literal["ok", "refused", "error"]
+    bundle: BundleIdentity
+    released: bool
+    operating_point: str
+    threshold: float
+    engine: EngineDescription
+    variant: str
+    timings: Timings = field(default_factory=Timings)
+    probability: float | None = None
+    label: Label | None = None
+    logit: float | None = None
+    gate: GateReport | None = None
+    window: Window | None = None
+    window_rule: str | None = None
+    warnings: tuple[str, ...] = ()
+    path: str | None = None
+    frame: int | None = None
+    input_sha256: str | None = None
+    failure: Failure | None = None
+    evidence: Evidence | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def heatmap(self) -> Heatmap:
+        """The heatmap, drawn when it is asked for.
+
+        Raises:
+            UsageError: the image was refused or failed, so there is no map.
+        """
+        if self.evidence is None:
+            raise UsageError(f"a result with status {self.status!r} has no heatmap")
+        return Heatmap(self.evidence.radiograph, self.evidence.cam, self.evidence.box)
+
+    def without_evidence(self) -> Result:
+        """The same result without the pixels and the map that its heatmap would be drawn from."""
+        return replace(self, evidence=None)
+
+    def to_json(self, heatmap: str | None = None) -> dict[str, Any]:
+        """The object that ``cxr-edge classify --json`` prints, one a line; fields that don't apply are null.
+
+        Args:
+            heatmap: path of the heatmap picture that was written, if one was.
+        """
+        return {
+            "path": self.path,
+            "frame": self.frame,
+            "status": self.status,
+            "probability": self.probability,
+            "label": self.label,
+            "logit": self.logit,
+            "threshold": self.threshold,
+            "operating_point": self.operating_point,
+            "engine": self.engine.name,
+            "precision": self.engine.precision,
+            "device": self.engine.device,
+            "bundle": {"name": self.bundle.name, "version": self.bundle.version, "sha256": self.bundle.sha256},
+            "released": self.released,
+            "gate": self.gate.to_json() if self.gate else None,
+            "window": {"lo": self.window.lo, "hi": self.window.hi, "rule": self.window_rule} if self.window else None,
+            "lungs": {"found": None, "box": None, "variant": self.variant},
+            "heatmap": heatmap,
+            "warnings": list(self.warnings),
+            "input_sha256": self.input_sha256,
+            "timings_ms": self.timings.to_json(),
+            "error": (
+                {
+                    "code": self.failure.code,
+                    "exit_code": self.failure.exit_code,
+                    "message": self.failure.message,
+                }
+                if self.failure
+                else None
+            ),
+        }

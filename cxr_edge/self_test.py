@@ -1,0 +1,80 @@
+"""Does this installation compute what the bundle's maker computed? The bundle's golden frame answers."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from cxr_edge.bundle import Bundle
+from cxr_edge.engines import ENGINES, open_engine
+from cxr_edge.preprocess import implementation, preprocess
+
+__all__ = ["EngineCheck", "SelfTest", "self_test"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineCheck:
+    """One engine and precision against the expected logits.
+
+    Attributes:
+        engine, precision: what ran.
+        difference: largest absolute difference of a logit.
+        tolerance: largest one that the bundle allows.
+    """
+
+    engine: str
+    precision: str
+    difference: float
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether the difference is within tolerance."""
+        return self.difference <= self.tolerance
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """Outcome of a self-test.
+
+    Attributes:
+        preprocessing: which implementation ran.
+        preprocessing_exact: whether its output has the expected SHA-256.
+        engines: every installed engine with every precision that the bundle gives it.
+    """
+
+    preprocessing: str
+    preprocessing_exact: bool
+    engines: tuple[EngineCheck, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether everything agreed, and at least one engine ran."""
+        return self.preprocessing_exact and bool(self.engines) and all(check.passed for check in self.engines)
+
+
+def self_test(bundle: Bundle) -> SelfTest:
+    """Preprocess the bundle's golden frame and run it on every installed engine that the bundle has a model for.
+
+    Args:
+        bundle: verified bundle.
+
+    Raises:
+        EngineError: an installed engine fails to load or run its model.
+    """
+    golden = bundle.manifest.golden
+    image = preprocess(bundle.golden_radiograph(), bundle.manifest.preprocess)
+    checks = []
+    for row in (row for row in ENGINES if row.is_installed()):
+        for precision, model in bundle.manifest.models.items():
+            if row.name not in model.engines:
+                continue
+            with open_engine(bundle, engine=row.name, precision=precision) as engine:
+                logit = engine.infer(image[None, None]).logit[0]
+            difference = float(np.abs(logit - np.array(golden.logit[precision])).max())
+            checks.append(EngineCheck(row.name, precision, difference, golden.tolerance[precision]))
+    # The hash is of little-endian float32, whatever the machine's byte order.
+    digest = hashlib.sha256(image.astype("<f4").tobytes()).hexdigest()
+    return SelfTest(implementation(), digest == golden.input_sha256, tuple(checks))
