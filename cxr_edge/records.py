@@ -43,7 +43,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """An axis-aligned box in pixels of the stored frame: rows ``[top, top + height)``, columns ``[left, left + width)``."""
+    """A box in pixels of the stored frame: rows ``[top, top + height)``, columns ``[left, left + width)``."""
 
     top: int
     left: int
@@ -136,9 +136,9 @@ class Radiograph:
             UsageError: wrong shape, or ``bits_stored`` outside what the pixel type holds.
             UnsupportedInputError: another pixel type.
         """
-        window = frame.window or full_range(frame.bits_stored, signed=pixels.dtype.kind == "i")
         if not 1 <= frame.bits_stored <= 8 * pixels.dtype.itemsize:
             raise UsageError(f"bits_stored={frame.bits_stored} does not fit {pixels.dtype} pixels")
+        window = frame.window or full_range(frame.bits_stored, signed=pixels.dtype.kind == "i")
         return cls(
             pixels=pixels,
             window=window,

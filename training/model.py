@@ -8,7 +8,7 @@ map *is* the logit, and the map is an exact decomposition of it (Zhou et al., CV
 from __future__ import annotations
 
 import torch
-from monai.networks.nets import DenseNet
+from monai.networks.nets.densenet import DenseNet
 from torch import Tensor, nn
 
 __all__ = ["NIH_LABELS", "CheXNet", "densenet121_features"]
@@ -49,15 +49,18 @@ class CheXNet(nn.Module):
     ) -> None:
         super().__init__()
         self.features = densenet121_features(channels, blocks)
-        features_out = self.features[-1].num_features
+        norm5 = self.features.get_submodule("norm5")
+        assert isinstance(norm5, nn.BatchNorm2d)
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Conv2d(int(features_out), outputs, kernel_size=1)
+        self.head = nn.Conv2d(norm5.num_features, outputs, kernel_size=1)
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     @property
     def channels(self) -> int:
         """Input channels."""
-        return int(self.features.conv0.in_channels)  # type: ignore[union-attr]
+        stem = self.features.get_submodule("conv0")
+        assert isinstance(stem, nn.Conv2d)
+        return stem.in_channels
 
     @property
     def outputs(self) -> int:

@@ -40,7 +40,8 @@ def preprocess(
     columns = area_weights(box.width, spec.width)
     sums = rows @ values.astype(np.float64) @ columns.T
     mapping = linear_map(radiograph, spec, box)
-    return (sums * mapping.scale + mapping.offset).astype(np.float32)
+    image: NDArray[np.float32] = (sums * mapping.scale + mapping.offset).astype(np.float32)
+    return image
 
 
 def clamped(radiograph: Radiograph, box: Box) -> NDArray[Any]:
@@ -66,4 +67,5 @@ def area_weights(size_in: int, size_out: int) -> NDArray[np.float64]:
     x = np.arange(size_in, dtype=np.int64)[None, :] * size_out
     i = np.arange(size_out, dtype=np.int64)[:, None] * size_in
     overlap = np.minimum(x + size_out, i + size_in) - np.maximum(x, i)
-    return np.clip(overlap, 0, None).astype(np.float64)
+    weights: NDArray[np.float64] = np.clip(overlap, 0, None).astype(np.float64)
+    return weights

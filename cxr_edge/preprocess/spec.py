@@ -1,4 +1,4 @@
-"""What preprocessing does to a radiograph, as data: it travels in the bundle's manifest and the training run's record."""
+"""What preprocessing does to a radiograph, as data that travels in manifests and run records."""
 
 from __future__ import annotations
 
