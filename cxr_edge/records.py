@@ -15,6 +15,8 @@ __all__ = ["Box", "Frame", "PIXEL_DTYPES", "Radiograph", "Window"]
 PIXEL_DTYPES = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.int8), np.dtype(np.int16))
 """Stored pixel types that preprocessing accepts; everything a detector or a DICOM file holds fits one of them."""
 
+INT32 = np.iinfo(np.int32)
+
 MAX_WINDOW_SPAN = 65_535
 """Largest ``hi - lo`` of a window: sums of 16-bit spans stay exact in every implementation."""
 
@@ -28,13 +30,15 @@ class Window:
     Values at or below ``lo`` display at one end of the grey scale, values at or above ``hi`` at the other.
 
     Raises:
-        UsageError: ``hi <= lo``, or a span above 65,535.
+        UsageError: ``hi <= lo``, a span above 65,535, or ends outside 32 bits.
     """
 
     lo: int
     hi: int
 
     def __post_init__(self) -> None:
+        if self.lo < INT32.min or self.hi > INT32.max:
+            raise UsageError(f"window [{self.lo}, {self.hi}] is not usable: its ends must fit 32 bits")
         if not 0 < self.hi - self.lo <= MAX_WINDOW_SPAN:
             raise UsageError(
                 f"window [{self.lo}, {self.hi}] is not usable: hi must exceed lo by 1 to {MAX_WINDOW_SPAN} stored units"

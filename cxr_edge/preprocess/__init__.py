@@ -1,7 +1,7 @@
 """Radiograph -> network input: crop, window, exact area resampling, one linear map.
 
-The extension does the work where it is installed, numpy where it is not; both give the same 32 bits, so which one ran is
-a matter of speed alone. ``CXR_EDGE_PREPROCESS=numpy`` or ``native`` in the environment insists on one.
+The extension does the work where it is installed, numpy where it is not; both give the same 32 bits, so which one ran
+is a matter of speed alone. ``CXR_EDGE_PREPROCESS=numpy`` or ``native`` in the environment insists on one.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ def preprocess(
         out: C-contiguous float32 ``[spec.height, spec.width]`` to write into and return instead of a new array.
 
     Raises:
-        UsageError: the crop lies outside the frame, `out` does not fit, or the environment asks for an implementation
-            that is unknown or not installed.
+        UsageError: the crop lies outside the frame, `out` does not fit, fewer than 1 thread, or the environment asks
+            for an implementation that is unknown or not installed.
         ResourceLimitError: the part to show has a side above 65,535 pixels.
     """
     if _native_chosen():
         return native.preprocess(radiograph, spec, crop, threads, out)
-    result = native.output_array(spec, out)
-    result[...] = reference.preprocess(radiograph, spec, native.sampled_box(radiograph, crop), threads)
+    box, result = native.checked_call(radiograph, spec, crop, threads, out)
+    result[...] = reference.preprocess(radiograph, spec, box, threads)
     return result
 
 
 def implementation() -> str:
-    """What `preprocess` runs on this machine: ``"native "`` and the SIMD level, such as ``"native avx2"``, or ``"numpy"``.
+    """What `preprocess` runs here: ``"numpy"``, or ``"native "`` and the SIMD level, as in ``"native avx2"``.
 
     Raises:
         UsageError: as `preprocess` does when the environment's choice can't be had.

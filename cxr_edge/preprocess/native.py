@@ -10,11 +10,11 @@ from cxr_edge.preprocess.spec import PreprocessSpec, linear_map
 from cxr_edge.records import Box, Radiograph
 
 try:
-    from cxr_edge import _native
+    import cxr_edge._native as _native
 except ModuleNotFoundError:  # installed without a compiler; an extension that is there but broken must be heard of
     _native = None  # type: ignore[assignment]
 
-__all__ = ["MAX_SIDE", "available", "output_array", "preprocess", "sampled_box", "simd_level", "simd_levels"]
+__all__ = ["MAX_SIDE", "available", "checked_call", "preprocess", "simd_level", "simd_levels"]
 
 MAX_SIDE = 65_535
 """Largest height or width of the resampled part of a frame, pixels: 32-bit column sums of 16-bit spans stay exact."""
@@ -28,7 +28,7 @@ def available() -> bool:
 
 
 def simd_levels() -> tuple[str, ...]:
-    """Names of the SIMD levels that this processor runs, slowest first: ``"scalar"``, ``"neon"``, ``"avx2"``, ``"avx512"``.
+    """Names of the SIMD levels that run here, slowest first: of ``"scalar"``, ``"neon"``, ``"avx2"``, ``"avx512"``.
 
     Raises:
         UsageError: the extension is not part of this installation.
@@ -75,10 +75,7 @@ def preprocess(
     level = simd or simd_level()
     if level not in simd_levels():
         raise UsageError(f"SIMD level {level!r} does not run here; use one of {', '.join(simd_levels())}")
-    if threads < 1:
-        raise UsageError(f"threads={threads} must be at least 1")
-    box = sampled_box(radiograph, crop)
-    result = output_array(spec, out)
+    box, result = checked_call(radiograph, spec, crop, threads, out)
     mapping = linear_map(radiograph, spec, box)
     _native.preprocess(
         radiograph.pixels,
@@ -94,20 +91,26 @@ def preprocess(
     return result
 
 
-def sampled_box(radiograph: Radiograph, crop: Box | None) -> Box:
-    """The part of the frame that is resampled: the crop clipped to the frame, or all of it.
+def checked_call(
+    radiograph: Radiograph, spec: PreprocessSpec, crop: Box | None, threads: int, out: NDArray[np.float32] | None
+) -> tuple[Box, NDArray[np.float32]]:
+    """The part of the frame to resample and the array to write into, for every implementation alike.
 
     Raises:
-        UsageError: the crop lies outside the frame.
-        ResourceLimitError: a side is above `MAX_SIDE`.
+        UsageError: the crop lies outside the frame, `out` does not fit, or fewer than 1 thread.
+        ResourceLimitError: the part to show has a side above `MAX_SIDE`.
     """
+    if threads < 1:
+        raise UsageError(f"threads={threads} must be at least 1")
     box = (crop or Box(0, 0, radiograph.height, radiograph.width)).clipped(radiograph.height, radiograph.width)
     if max(box.height, box.width) > MAX_SIDE:
-        raise ResourceLimitError(f"{box.height}x{box.width} pixels are too many: preprocessing takes {MAX_SIDE} a side")
-    return box
+        raise ResourceLimitError(
+            f"{box.height}x{box.width} pixels are too many: preprocessing takes up to {MAX_SIDE} a side; crop the frame"
+        )
+    return box, _output_array(spec, out)
 
 
-def output_array(spec: PreprocessSpec, out: NDArray[np.float32] | None) -> NDArray[np.float32]:
+def _output_array(spec: PreprocessSpec, out: NDArray[np.float32] | None) -> NDArray[np.float32]:
     """`out` itself, or a new ``[spec.height, spec.width]`` float32 array where it is None.
 
     Raises:

@@ -1,0 +1,22 @@
+"""Types of the native extension; its code is cxr_edge/native/python/binding.cpp."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__version__: str
+MAX_SIDE: int
+
+def preprocess(
+    pixels: NDArray[Any],
+    crop: tuple[int, int, int, int],
+    window: tuple[int, int],
+    padding: tuple[int, int] | None,
+    inverted: bool,
+    map: tuple[float, float],
+    out: NDArray[np.float32],
+    threads: int,
+    simd: str,
+) -> None: ...
+def simd_levels() -> list[str]: ...
