@@ -1,7 +1,7 @@
 """From bytes to decision: the shipped classifier beside the pipeline that people write for themselves.
 
-Run with ``pytest benchmarks/test_end_to_end.py --benchmark-enable``. The peer is what torchxrayvision's examples do, on the
-same network: scikit-image resize of the frame, then PyTorch eager. Both get the same frame and one thread.
+Run with ``pytest benchmarks/test_end_to_end.py --benchmark-enable``. The peer is what torchxrayvision's examples do, on
+the same network: scikit-image resize of the frame, then PyTorch eager. Both get the same frame and one thread.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """One inference of the shipped network on each engine, beside PyTorch on the same architecture, same threads.
 
-Run with ``pytest benchmarks/test_engine.py --benchmark-enable``. Thread pools that wait by spinning disturb each other: for
-figures to quote, time each engine in a process of its own with ``-k``.
+Run with ``pytest benchmarks/test_engine.py --benchmark-enable``. Thread pools that wait by spinning disturb each other:
+for figures to quote, time each engine in a process of its own with ``-k``.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class HeatmapWriter:
         if result.status != "ok":
             return result, None
         path = self.folder / self.free_name(Path(result.path).name if result.path else "image")
-        # Neutral at the threshold: on average over the map, warm outweighs cool exactly when the decision is "abnormal".
+        # Neutral at the threshold: averaged over the map, warm outweighs cool exactly when the decision is "abnormal".
         scale = ColourScale(neutral=result.threshold, show_normal=True)
         try:
             result.heatmap.save_png(path, scale)
