@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from cxr_edge.atomic import output_errors
 from cxr_edge.colour_scale import ColourScale
 from cxr_edge.errors import BatchError, OutputError, RefusedInputError, UsageError
 from cxr_edge.result import Failure, Result
@@ -57,10 +58,8 @@ class HeatmapWriter:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.taken: set[str] = set()
-        try:
+        with output_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"cannot make heatmap folder {folder}: {error.strerror}") from error
 
     def write(self, result: Result) -> tuple[Result, str | None]:
         """The result and its picture's path; a picture that can't be written turns the result into an error."""

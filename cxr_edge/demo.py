@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cxr_edge.errors import OutputError
+from cxr_edge.atomic import output_errors
 from cxr_edge.phantom import PhantomSpec, render
 from cxr_edge.phantom.files import write_dicom, write_png
 
@@ -23,10 +23,8 @@ def write_samples(folder: Path) -> list[Path]:
     Raises:
         OutputError: the folder or a file cannot be written.
     """
-    try:
+    with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"cannot make folder {folder}: {error.strerror}") from error
     samples = (
         ("phantom-clear.png", PhantomSpec(seed=1, bits_stored=8, height=1024, width=1024), write_png),
         ("phantom-opacities.png", PhantomSpec(seed=1, bits_stored=16, abnormal=True), write_png),

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from cxr_edge.atomic import output_errors
 from cxr_edge.cli.application import app, reported
 from cxr_edge.cli.options import (
     BundleOption,
@@ -108,7 +109,8 @@ def draw(folder: Path, predictions: object, evaluation: object) -> None:
     """Write both pictures into the folder and say where."""
     from cxr_edge.evaluation import reliability_picture, roc_picture
 
-    folder.mkdir(parents=True, exist_ok=True)
+    with output_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     for name, picture in (("roc.png", roc_picture), ("reliability.png", reliability_picture)):
         picture(predictions, evaluation, folder / name)  # type: ignore[arg-type]
         print(f"wrote {folder / name}", file=sys.stderr)

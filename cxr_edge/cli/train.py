@@ -46,9 +46,9 @@ def train(
     ] = 0.1,
     stages: Annotated[
         str, typer.Option("--stages", metavar="SIZExEPOCHS,...", help="Input sizes and epochs, in order.")
-    ] = "128x20,224x8",
+    ] = "160x20,224x10",
     batch_size: Annotated[int, typer.Option("--batch-size", help="Images a step.")] = 16,
-    learning_rate: Annotated[float, typer.Option("--learning-rate", help="Peak of the one-cycle schedule.")] = 1e-3,
+    learning_rate: Annotated[float, typer.Option("--learning-rate", help="Peak of the one-cycle schedule.")] = 7e-4,
     precision: Annotated[str, typer.Option("--precision", help="bf16 or fp32.")] = "bf16",
     shuffle_labels: Annotated[
         bool, typer.Option("--shuffle-labels", help="Train on permuted labels: a run that must end at AUC 0.5.")
@@ -94,9 +94,9 @@ def train(
 
 
 def parsed_stages(text: str) -> tuple[tuple[int, int], ...]:
-    """``"128x20,224x8"`` as ``((128, 20), (224, 8))``."""
+    """``"160x20,224x10"`` as ``((128, 20), (224, 8))``."""
     if not re.fullmatch(r"\d+x\d+(,\d+x\d+)*", text):
-        raise UsageError(f"--stages {text!r} is not of the form SIZExEPOCHS,SIZExEPOCHS such as 128x20,224x8")
+        raise UsageError(f"--stages {text!r} is not of the form SIZExEPOCHS,SIZExEPOCHS such as 160x20,224x10")
     return tuple((int(size), int(epochs)) for size, epochs in (stage.split("x") for stage in text.split(",")))
 
 
