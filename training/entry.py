@@ -1,0 +1,163 @@
+"""What ``cxr-edge train`` asks for, turned into members, configuration and a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from cxr_edge.errors import UsageError
+from cxr_edge.labels import LabelFile, LabelledImage, read_labels
+from cxr_edge.preprocess.spec import PreprocessSpec
+from training.config import Stage, TrainingConfig
+from training.fit import Progress
+from training.out_of_fold import write_out_of_fold
+from training.run import Run, Watcher, train
+from training.splits import Member, cross_validation, held_out_share, whole_set
+
+__all__ = ["TrainingOptions", "train_from_options"]
+
+ShowProgress = Callable[[str, float, int, float], None]
+"""Called with a member's name, epochs done (a fraction), epochs in all, and the batch's loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingOptions:
+    """The options of the command, checked when they are used; see ``cxr-edge train --help``."""
+
+    output: Path
+    data: Path
+    where: tuple[str, ...]
+    task: str
+    initial: Path | None
+    tune: str
+    cross_validate: bool
+    release_fold: str | None
+    only: tuple[str, ...]
+    held_out: float
+    stages: tuple[tuple[int, int], ...]
+    batch_size: int
+    learning_rate: float
+    precision: str
+    shuffle_labels: bool
+    seed: int
+    device: str | None
+
+
+def train_from_options(
+    options: TrainingOptions,
+    show: ShowProgress,
+    stop_requested: Callable[[], bool],
+    note: Callable[[str], None] = print,
+) -> Run:
+    """Train or resume the run that the options describe; a finished cross-validation gets its out-of-fold table.
+
+    Args:
+        options: what was asked.
+        show: receives progress.
+        stop_requested: asked between steps.
+        note: told what a user should read, one line each.
+
+    Raises:
+        UsageError: options that contradict each other or are out of range.
+        DatasetError: labels, folds or checkpoint cannot be used.
+        KeyboardInterrupt: a stop was requested; the run can be resumed.
+    """
+    config, device = configuration(options), device_of(options)
+    labels = read_labels(options.data, options.where)
+    if options.shuffle_labels:
+        labels = with_shuffled_labels(labels, options.seed)
+    current = ""
+
+    def started(member: Member, number: int, count: int) -> None:
+        nonlocal current
+        current = f"{member.name} ({number + 1} of {count})"
+
+    def progressed(progress: Progress) -> None:
+        show(current, progress.epoch + progress.step / progress.steps, progress.epochs, progress.loss)
+
+    # Weights and moments that decay towards zero become denormal, which makes CPU arithmetic many times slower.
+    torch.set_flush_denormal(True)
+    run = train(
+        options.output,
+        labels,
+        members_of(options, labels),
+        config,
+        release_fold=options.release_fold,
+        initial=options.initial,
+        device=device,
+        watcher=Watcher(started, progressed, stop_requested, note),
+        only=options.only,
+    )
+    if options.cross_validate and options.task == "abnormality" and all(map(run.finished, run.members)):
+        write_out_of_fold(run)
+    return run
+
+
+def configuration(options: TrainingOptions) -> TrainingConfig:
+    """The configuration that the options ask for.
+
+    Raises:
+        UsageError: a value that is not among the choices.
+    """
+    choices = {"task": ("abnormality", "nih14"), "tune": ("all", "head"), "precision": ("bf16", "fp32")}
+    for name, allowed in choices.items():
+        if getattr(options, name) not in allowed:
+            raise UsageError(f"--{name} {getattr(options, name)!r} is unknown; choose from {', '.join(allowed)}")
+    size = options.stages[-1][0]
+    return TrainingConfig(
+        task=options.task,  # type: ignore[arg-type]
+        tune=options.tune,  # type: ignore[arg-type]
+        stages=tuple(Stage(*stage) for stage in options.stages),
+        batch_size=options.batch_size,
+        learning_rate=options.learning_rate,
+        precision=options.precision,  # type: ignore[arg-type]
+        seed=options.seed,
+        preprocess=PreprocessSpec(height=size, width=size),
+    )
+
+
+def device_of(options: TrainingOptions) -> torch.device:
+    """Where to train: what was asked for, else a GPU where there is one.
+
+    Raises:
+        UsageError: a device that torch does not know or this machine does not have.
+    """
+    if options.device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(options.device)
+    except RuntimeError as error:
+        raise UsageError(f"--device {options.device!r} is unknown; choose cpu or cuda") from error
+    if device.type not in ("cpu", "cuda"):
+        raise UsageError(f"--device {options.device!r} is not supported; choose cpu or cuda")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UsageError("--device cuda: torch finds no usable GPU here; leave --device out to train on the CPU")
+    return device
+
+
+def members_of(options: TrainingOptions, labels: LabelFile) -> tuple[Member, ...]:
+    """The models to train: one per fold, or one with a held-out share of the patients."""
+    if options.cross_validate:
+        return cross_validation(labels.images, options.release_fold)
+    if options.release_fold is not None:
+        raise UsageError("--release-fold goes with --cross-validate; without folds use --where to leave images out")
+    if not 0 <= options.held_out < 1:
+        raise UsageError(f"--held-out {options.held_out} is no share; give a number from 0 up to, not including, 1")
+    if options.held_out == 0:
+        return (whole_set(labels.images),)
+    return (held_out_share(labels.images, options.held_out, options.seed),)
+
+
+def with_shuffled_labels(labels: LabelFile, seed: int) -> LabelFile:
+    """The same images with their labels and findings permuted: nothing is left to learn, so AUC must end near 0.5."""
+    order = np.random.default_rng(seed).permutation(len(labels.images))
+
+    def relabelled(image: LabelledImage, other: LabelledImage) -> LabelledImage:
+        return replace(image, label=other.label, finding_labels=other.finding_labels)
+
+    images = tuple(relabelled(image, labels.images[i]) for image, i in zip(labels.images, order, strict=True))
+    return replace(labels, images=images, sha256=f"{labels.sha256}-shuffled-{seed}")

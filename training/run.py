@@ -1,0 +1,321 @@
+"""A training run: its directory, its record, its members one after another, resumable at any point.
+
+``RUN/run.json`` says what was asked and on what; ``RUN/<member>/`` holds ``history.jsonl``, ``model.pt`` (averaged
+weights) and ``predictions.csv`` (logits of the held-out images); ``RUN/curves.png`` shows how it went.
+"""
+
+from __future__ import annotations
+
+import copy
+import csv
+import io
+import json
+import platform
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import cxr_edge
+from cxr_edge.atomic import output_errors, write_atomically
+from cxr_edge.data_use import DataUse, footprint
+from cxr_edge.errors import DatasetError, UsageError
+from cxr_edge.labels import LabelFile, LabelledImage
+from training.checkpoints import load_checkpoint, save_checkpoint
+from training.config import TrainingConfig
+from training.curves import draw_curves
+from training.dataset import RadiographDataset, targets_of
+from training.fit import Fitting, Progress, fit, predict
+from training.model import NIH_LABELS, CheXNet
+from training.splits import Member
+
+__all__ = ["Run", "Watcher", "train"]
+
+SCHEMA = 1
+"""Version of ``run.json``; another one is refused."""
+
+WATCH_EVERY = 5
+"""Held-out images are predicted after every so many epochs for the curves; nothing is decided by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """How a run reports and is stopped.
+
+    Attributes:
+        member: called when a member starts, with its number and how many there are.
+        progress: called after every step.
+        stop_requested: asked between steps.
+        note: called with what a user should read, one line each, such as how a checkpoint was adapted.
+    """
+
+    member: Callable[[Member, int, int], None]
+    progress: Callable[[Progress], None]
+    stop_requested: Callable[[], bool]
+    note: Callable[[str], None] = lambda text: None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run directory and what its record says.
+
+    Attributes:
+        directory: the run's folder.
+        config: how it trained.
+        members: member name to the fold it predicts (None for a held-out share or the whole set).
+        release_fold: the fold that no other member saw, or None.
+        where: the filters that chose the images from the label file.
+        record: the whole of ``run.json``.
+    """
+
+    directory: Path
+    config: TrainingConfig
+    members: dict[str, str | None]
+    release_fold: str | None
+    where: tuple[str, ...]
+    record: dict[str, Any]
+
+    @classmethod
+    def open(cls, directory: Path) -> Run:
+        """The run in a folder.
+
+        Raises:
+            DatasetError: no ``run.json``, or one that this version cannot read.
+        """
+        try:
+            record = json.loads((directory / "run.json").read_text())
+            if record["schema"] != SCHEMA:
+                raise DatasetError(f"{directory} has a run record of schema {record['schema']!r}, not {SCHEMA}")
+            return cls(
+                directory=directory,
+                config=TrainingConfig.from_json(record["config"]),
+                members=record["members"],
+                release_fold=record["release_fold"],
+                where=tuple(record.get("where", ())),
+                record=record,
+            )
+        except (OSError, KeyError, TypeError, ValueError) as error:
+            raise DatasetError(
+                f"{directory} is no training run of this version ({type(error).__name__}: {error})"
+            ) from error
+
+    def model_path(self, member: str) -> Path:
+        """Where a member's averaged weights are."""
+        return self.directory / member / "model.pt"
+
+    def finished(self, member: str) -> bool:
+        """Whether a member was trained to the end and predicted its held-out images."""
+        return (self.directory / member / "predictions.csv").exists()
+
+
+def train(
+    directory: Path,
+    labels: LabelFile,
+    members: Sequence[Member],
+    config: TrainingConfig,
+    *,
+    release_fold: str | None,
+    initial: Path | None,
+    device: torch.device,
+    watcher: Watcher,
+    only: Sequence[str] = (),
+) -> Run:
+    """Train every member that isn't finished yet; calling it again with the same arguments resumes.
+
+    Args:
+        directory: the run's folder; made, or resumed when it holds the same run.
+        labels: the label file that the members' images came from.
+        members: whom to train on and whom to predict.
+        config: how.
+        release_fold: recorded for export; see `training.splits`.
+        initial: checkpoint to start from (any format of `training.checkpoints`), or None for random weights.
+        device: where to compute.
+        watcher: progress and interruption.
+        only: names of the members to train now; the others can follow later in the same folder. Empty means all.
+
+    Raises:
+        UsageError: a name in ``only`` that the run doesn't have.
+        DatasetError: the folder holds another run, or images or checkpoint cannot be used.
+        OutputError: the folder cannot be written.
+        KeyboardInterrupt: the watcher asked to stop; everything so far is saved.
+    """
+    record = {
+        "schema": SCHEMA,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "config": config.to_json(),
+        "labels_sha256": labels.sha256,
+        "where": list(labels.where),
+        "images": {member.name: [len(member.training), len(member.held_out)] for member in members},
+        "members": {member.name: member.fold for member in members},
+        "release_fold": release_fold,
+        "initial": str(initial) if initial else None,
+        "outputs": ["abnormal"] if config.task == "abnormality" else list(NIH_LABELS),
+        "versions": versions(),
+        "device": str(device),
+    }
+    unknown = set(only) - {member.name for member in members}
+    if unknown:
+        names = ", ".join(member.name for member in members)
+        raise UsageError(f"the run has no member {', '.join(sorted(unknown))}; it has {names}")
+    # Before the folder is made: what fails here must not leave a record that the corrected command contradicts.
+    network = initial_network(config, initial, watcher.note)
+    for member in members:
+        targets_of(member.training + member.held_out, config.task)
+    run = started(directory, record)
+    for number, member in enumerate(members):
+        if (not only or member.name in only) and not run.finished(member.name):
+            watcher.member(member, number, len(members))
+            with output_errors(directory / member.name):
+                (directory / member.name).mkdir(exist_ok=True)
+            record_data_use(run, member, labels, initial)
+            train_member(run, member, copy.deepcopy(network), device, watcher)
+    draw_curves(directory)
+    return run
+
+
+def started(directory: Path, record: dict[str, Any]) -> Run:
+    """The run in ``directory``, begun now or resumed when what it was asked is the same."""
+    path = directory / "run.json"
+    if path.exists():
+        before = Run.open(directory)
+        changed = differing(before.record, json.loads(json.dumps(record)))
+        if changed:
+            raise DatasetError(
+                f"{directory} holds another run (differs in {', '.join(changed)}); choose a new folder, or repeat the "
+                "first command to resume it"
+            )
+        return before
+    with output_errors(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, (json.dumps(record, indent=1) + "\n").encode())
+    return Run.open(directory)
+
+
+def differing(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What a run was asked and two records tell differently, fields of the configuration by their own name."""
+    told = ("labels_sha256", "where", "images", "members", "release_fold", "initial")
+    fields = [key for key in now["config"] if before["config"].get(key) != now["config"][key]]
+    return [*fields, *(key for key in told if before.get(key, []) != now[key])]
+
+
+def train_member(run: Run, member: Member, network: CheXNet, device: torch.device, watcher: Watcher) -> None:
+    """Fit one member from initial weights, then write what came out and its held-out predictions."""
+    config = run.config
+    directory = run.directory / member.name
+    training = RadiographDataset(
+        member.training, targets_of(member.training, config.task), config.preprocess, config.augmentation, config.seed
+    )
+    held_out = RadiographDataset(
+        member.held_out, targets_of(member.held_out, config.task) if member.held_out else empty(), config.preprocess
+    )
+    fitting = Fitting(network, config, training, device)
+
+    def watched(epoch: int) -> dict[str, float]:
+        # The release fold is looked at once, by export; not even a curve may show it on the way.
+        is_release = run.release_fold is not None and member.fold == run.release_fold
+        if not member.held_out or is_release:
+            return {}
+        if (epoch + 1) % WATCH_EVERY and epoch + 1 < config.epochs:
+            return {}
+        logits = predict(fitting.averaged.module, held_out, config.preprocess.height, device)
+        return {"held_out_loss": mean_loss(logits, held_out.targets)}
+
+    fit(
+        fitting,
+        directory,
+        on_progress=watcher.progress,
+        on_epoch=watched,
+        stop_requested=watcher.stop_requested,
+    )
+    save_checkpoint(
+        run.model_path(member.name),
+        fitting.result,
+        labels=tuple(run.record["outputs"]),
+        preprocess=config.preprocess,
+    )
+    logits = predict(fitting.result, held_out, config.preprocess.height, device) if member.held_out else empty()
+    write_predictions(directory / "predictions.csv", member.held_out, logits, held_out.targets, run.record["outputs"])
+    (directory / "state.pt").unlink()
+
+
+def record_data_use(run: Run, member: Member, labels: LabelFile, initial: Path | None) -> None:
+    """Write ``data_use.json`` beside the member's weights: what they, and the weights they start from, have seen.
+
+    A checkpoint of a run of ours carries its own record beside it; of any other checkpoint nothing can be known.
+    """
+    seen = DataUse().with_role("train", footprint(replace(labels, images=member.training)))
+    before = initial.parent / "data_use.json" if initial else None
+    if before is not None and before.exists():
+        for part in DataUse.from_json(json.loads(before.read_text())).roles.values():
+            seen = seen.with_role("pretrain", part)
+    write_atomically(run.directory / member.name / "data_use.json", json.dumps(seen.to_json()).encode())
+
+
+def initial_network(
+    config: TrainingConfig, initial: Path | None, note: Callable[[str], None] = lambda text: None
+) -> CheXNet:
+    """Random weights from the run's seed, or those of a checkpoint with a fresh head where the outputs differ.
+
+    Args:
+        config: outputs, seed, dropout, and the preprocessing that a checkpoint's input is folded for.
+        initial: the checkpoint, or None.
+        note: told how the checkpoint was adapted and by how much that moved its logits.
+
+    Raises:
+        DatasetError: the checkpoint cannot be used.
+    """
+    outputs = 1 if config.task == "abnormality" else len(NIH_LABELS)
+    torch.manual_seed(config.seed)
+    if initial is None:
+        return CheXNet(outputs=outputs, dropout=config.dropout)
+    loaded = load_checkpoint(initial, outputs=outputs, new_head=True, preprocess=config.preprocess, seed=config.seed)
+    for line in (f"starting from {initial}, a {loaded.format} checkpoint", *loaded.notes):
+        note(line)
+    loaded.model.dropout.p = config.dropout
+    return loaded.model
+
+
+def mean_loss(logits: NDArray[np.float32], targets: NDArray[np.float32]) -> float:
+    """Mean cross-entropy of logits ``[N, K]`` against targets ``[N, K]``, in nats."""
+    return float(np.mean(np.logaddexp(0.0, logits) - targets * logits))
+
+
+def write_predictions(
+    path: Path,
+    images: Sequence[LabelledImage],
+    logits: NDArray[np.float32],
+    targets: NDArray[np.float32],
+    outputs: Sequence[str],
+) -> None:
+    """One line per held-out image: file, patient, fold, then target and logit of each output at full precision.
+
+    A patient stands as ``dataset/id``: patient 61 of one hospital is not patient 61 of another.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    columns = [f"{kind}_{name}" for name in outputs for kind in ("target", "logit")]
+    writer.writerow(["file", "patient_id", "fold", *columns])
+    for image, row, truth in zip(images, logits, targets, strict=True):
+        pairs = [value for target, logit in zip(truth, row, strict=True) for value in (int(target), repr(float(logit)))]
+        writer.writerow([image.path.name, "/".join(image.patient), image.fold or "", *pairs])
+    write_atomically(path, text.getvalue().encode())
+
+
+def empty() -> NDArray[np.float32]:
+    """No rows: the targets and logits of a member without held-out images."""
+    return np.zeros((0, 1), np.float32)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the numbers."""
+    return {
+        "cxr_edge": cxr_edge.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
