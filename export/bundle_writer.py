@@ -13,7 +13,7 @@ from cxr_edge.atomic import output_errors, sync_directory, temporary_name, write
 from cxr_edge.bundle import MANIFEST_NAME, FileEntry, Manifest, open_bundle
 from cxr_edge.errors import OutputError, UsageError
 
-__all__ = ["write_bundle"]
+__all__ = ["check_replaceable", "write_bundle"]
 
 
 def write_bundle(
@@ -42,7 +42,7 @@ def write_bundle(
             new bundle is in place, whole, where nothing but the sync of the parent directory failed.
         BundleError: the manifest contradicts itself or the files; nothing is written then.
     """
-    _check_replaceable(destination, force=force)
+    check_replaceable(destination, force=force)
     contents = {name: _contents_of(name, source) for name, source in sorted(files.items())}
     with output_errors(destination), _scratch_directory(destination.parent) as scratch:
         _write_contents(scratch, manifest, contents, licences or {})
@@ -52,7 +52,12 @@ def write_bundle(
     return destination
 
 
-def _check_replaceable(destination: Path, *, force: bool) -> None:
+def check_replaceable(destination: Path, *, force: bool) -> None:
+    """Return when a bundle may be written to the destination.
+
+    Raises:
+        OutputError: it exists and ``force`` is not set, or it is something else than a bundle.
+    """
     if not (destination.exists() or destination.is_symlink()):
         return
     if not force:

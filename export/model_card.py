@@ -1,0 +1,153 @@
+"""The model card: what the model is, what it has seen, how good it is, and what it must not be used for.
+
+After Mitchell et al., Model Cards for Model Reporting (FAT* 2019). Every figure comes from the records of the run and
+of the bundle's own evaluation; the text holds no number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cxr_edge.bundle import Manifest
+from cxr_edge.evaluation import Evaluation, evaluation_text
+from cxr_edge.evaluation.recipe import RecipeEvaluation, recipe_text
+from training.run import Run
+
+__all__ = ["CARD_NAME", "render_card"]
+
+CARD_NAME = "MODEL_CARD.md"
+
+INTENDED_USE = """\
+## Intended use
+
+Research and engineering: measuring latency, numerical parity and the behaviour of a normal/abnormal classifier of
+frontal chest X-rays on edge devices. **It is not a medical device.** It must not be used for diagnosis, triage,
+treatment decisions, screening, or any decision about a person; nor on lateral views, other body parts, children, or
+images from equipment and populations on which its figures below have not been confirmed.
+
+"Abnormal" means what the training labels mean (see Data): a model that answers "normal" has not excluded disease.
+"""
+
+DATA_TERMS = {
+    "shenzhen": "Shenzhen Hospital chest X-ray set (U.S. National Library of Medicine; Jaeger et al., Quant Imaging "
+    "Med Surg 2014; attribution requested): normal against abnormal with manifestations of tuberculosis.",
+    "montgomery": "Montgomery County chest X-ray set (U.S. National Library of Medicine; Jaeger et al., Quant Imaging "
+    "Med Surg 2014; attribution requested): normal against abnormal with manifestations of tuberculosis.",
+    "nih": "NIH ChestX-ray14 (Wang et al., CVPR 2017; no restriction on use): labels mined from radiology reports.",
+}
+"""Origin and terms by the name that `cxr-edge index` gives a data set."""
+
+SEEN_BY_HASH = """\
+No lung masks were used. The images are not part of this bundle; `manifest.json` lists hashes of what was seen, in
+which role.
+"""
+
+
+def render_card(
+    manifest: Manifest, run: Run, evaluation: Evaluation, recipe: RecipeEvaluation, datasets: Sequence[str]
+) -> str:
+    """The card as Markdown.
+
+    Args:
+        manifest: of the bundle.
+        run: that trained the model.
+        evaluation: of this bundle on the release fold.
+        recipe: cross-validated figures of the training recipe.
+        datasets: names of the data sets that the run's label file has.
+    """
+    return "\n".join(
+        [
+            f"# {manifest.name} {manifest.version}",
+            "",
+            "A CheXNet (DenseNet-121, one input channel, 1x1-convolution head) that gives a calibrated probability of "
+            '"abnormal" and the class-activation map that its logit is the mean of.',
+            "",
+            INTENDED_USE,
+            "## How good it is",
+            "",
+            "Two kinds of figures, never mixed. Intervals are 95 %.",
+            "",
+            f"**This bundle**, measured on fold {run.release_fold}, which no part of it has seen: not training, not "
+            "the choice of recipe, not the temperature, not the thresholds.",
+            "",
+            fenced(evaluation_text(evaluation)),
+            "",
+            f"**The recipe**, by cross-validation. The models of the other folds never saw fold {run.release_fold} "
+            "either, so each trained on one fold fewer than this bundle did.",
+            "",
+            fenced(recipe_text(recipe)),
+            "",
+            "## Data",
+            "",
+            *(f"- {terms_of(dataset)}" for dataset in datasets),
+            "",
+            SEEN_BY_HASH,
+            *data_table(manifest),
+            "",
+            "## Training",
+            "",
+            *training_lines(run, manifest),
+            "",
+            "## Operating points",
+            "",
+            *operating_point_table(manifest),
+            "",
+            "Thresholds and temperature were fitted on out-of-fold predictions of the development folds. Another "
+            "site's equipment and case mix shift both: choose the threshold on the site's own labelled images.",
+            "",
+        ]
+    )
+
+
+def fenced(text: str) -> str:
+    """A block of preformatted text."""
+    return f"```\n{text}\n```"
+
+
+def terms_of(dataset: str) -> str:
+    """Origin and terms of a data set, or that they are not known here."""
+    return DATA_TERMS.get(dataset, f"Data set `{dataset}`: its origin and terms are not known to this project.")
+
+
+def data_table(manifest: Manifest) -> list[str]:
+    """How many images and patients the model has seen in each role."""
+    rows = [
+        f"| {role} | {len(part['images'])} | {len(part['patients'])} |"
+        for role, part in manifest.data_use["roles"].items()
+    ]
+    return ["| role | images | patients |", "|---|---|---|", *rows]
+
+
+def training_lines(run: Run, manifest: Manifest) -> list[str]:
+    """What the run record says of the training."""
+    config, record = run.config, run.record
+    stages = ", then ".join(f"{stage.epochs} epochs at {stage.size}x{stage.size}" for stage in config.stages)
+    return [
+        f"- start: {starting_point(record, manifest)}; tuned: {config.tune}",
+        f"- {stages}; batches of {config.batch_size}",
+        f"- AdamW, one-cycle, peak {config.learning_rate:g}, weight decay {config.weight_decay:g}; exponential average "
+        f"of the weights ({config.averaging:g}); dropout {config.dropout:g}",
+        f"- {config.precision} on {record['device']}, seed {config.seed}, torch {record['versions']['torch']}",
+        f"- labels SHA-256 `{record['labels_sha256']}`",
+    ]
+
+
+def starting_point(record: dict[str, Any], manifest: Manifest) -> str:
+    """What the training began with, and whether it is known what that had seen."""
+    if record["initial"] is None:
+        return "random weights"
+    if "pretrain" in manifest.data_use["roles"]:
+        return "a checkpoint that this project trained on the images of role `pretrain` above"
+    return f"the checkpoint `{Path(record['initial']).name}`; **what it has seen is not known and not listed above**"
+
+
+def operating_point_table(manifest: Manifest) -> list[str]:
+    """Name, threshold, and the figures recorded when it was chosen."""
+    rows = [
+        f"| {point.name}{' (default)' if point.name == manifest.default_operating_point else ''} | "
+        f"{point.logit_threshold:.4f} | {point.sensitivity} | {point.specificity} | {point.rule} |"
+        for point in manifest.operating_points
+    ]
+    return ["| name | logit threshold | sensitivity | specificity | rule |", "|---|---|---|---|---|", *rows]
