@@ -18,6 +18,8 @@ from cxr_edge.labels import LabelFile
 
 __all__ = [
     "SEEN_STAMP",
+    "UNKNOWN_ORIGIN",
+    "UNKNOWN_ORIGIN_STAMP",
     "DataUse",
     "Footprint",
     "Overlap",
@@ -30,6 +32,11 @@ __all__ = [
 
 SEEN_STAMP = "seen in training: not evidence"
 """Stands on every figure, table and record made from images that the model has seen."""
+
+UNKNOWN_ORIGIN = "unknown-origin"
+"""Role, without hashes, of a model that began with a checkpoint of which nobody can say what it had seen."""
+
+UNKNOWN_ORIGIN_STAMP = "started from a checkpoint whose training data are unknown: may have been seen"
 
 HASH_DIGITS = 16
 """Hexadecimal digits kept: 64 bits, so that a chance match among a million images has a probability below 1e-7."""

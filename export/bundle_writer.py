@@ -58,6 +58,8 @@ def check_replaceable(destination: Path, *, force: bool) -> None:
     Raises:
         OutputError: it exists and ``force`` is not set, or it is something else than a bundle.
     """
+    if not destination.absolute().parent.is_dir():
+        raise OutputError(f"cannot write {destination}: there is no folder {destination.absolute().parent}")
     if not (destination.exists() or destination.is_symlink()):
         return
     if not force:

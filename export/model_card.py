@@ -55,7 +55,7 @@ def render_card(
         run: that trained the model.
         evaluation: of this bundle on the release fold.
         recipe: cross-validated figures of the training recipe.
-        datasets: names of the data sets that the run's label file has.
+        datasets: names of the data sets that its training and pretraining saw.
     """
     return "\n".join(
         [

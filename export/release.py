@@ -108,30 +108,17 @@ def export_run(
     equivalence = compare_with_torch(network, model, network_inputs(release_images, spec))
 
     on_step("fitting temperature and operating points on out-of-fold predictions")
-    development = development_part(OutOfFold.read(run.directory / OUT_OF_FOLD), str(run.release_fold))
+    development = OutOfFold.read(run.directory / OUT_OF_FOLD).without_fold(str(run.release_fold))
     fit = fit_temperature(development.labels, development.logits, development.patients)
+    if fit.at_bound:
+        raise DatasetError(
+            f"the best temperature lies beyond {fit.temperature.value:g}: out-of-fold logits separate the classes, or "
+            "say nothing about them; no probability can be calibrated on them. Check the run's labels and curves"
+        )
     points = operating_points(development)
-    recipe = evaluate_recipe(run.directory)
+    recipe = evaluate_recipe(run.directory, with_release_fold=True)
 
-    manifest = Manifest(
-        name=name,
-        version=version,
-        created=datetime.now(timezone.utc).date().isoformat(),
-        cxr_edge_version=cxr_edge.__version__,
-        released=True,
-        models={"fp32": ModelEntry(MODEL_FILE, ("onnxruntime",), ("onnxruntime",))},
-        default_precision={"cpu": "fp32"},
-        outputs=tuple(run.record["outputs"]),
-        preprocess=spec,
-        gate=GateSpec().to_json(),
-        temperature=fit.temperature,
-        operating_points=points,
-        default_operating_point=points[0].name,
-        golden=golden_record(model, spec),
-        data_use=data_use(run, member).to_json(),
-        evidence={},
-        model_card=CARD_NAME,
-    )
+    manifest = draft_manifest(run, member, model, fit.temperature, points, name=name, version=version)
     files: dict[str, bytes | Path] = {MODEL_FILE: model, GOLDEN_FILE: golden_frame_bytes(), CARD_NAME: b"draft\n"}
 
     on_step("measuring the bundle on the release fold, which nothing was fitted on")
@@ -140,10 +127,41 @@ def export_run(
         draft = write_bundle(Path(scratch) / "draft", manifest, files)
         evaluation = measured(draft, release_images, subgroups)
     manifest = replace(manifest, evidence=evidence(evaluation, recipe, equivalence, fit))
-    datasets = sorted({image.dataset for image in labels.images})
-    files[CARD_NAME] = render_card(manifest, run, evaluation, recipe, datasets).encode()
+    files[CARD_NAME] = render_card(manifest, run, evaluation, recipe, run.record["datasets"]).encode()
     write_bundle(destination, manifest, files, force=force)
     return ExportReport(destination, equivalence, fit.temperature, evaluation, recipe)
+
+
+def draft_manifest(
+    run: Run,
+    member: str,
+    model: bytes,
+    temperature: Temperature,
+    points: tuple[OperatingPoint, ...],
+    *,
+    name: str,
+    version: str,
+) -> Manifest:
+    """The manifest without its evidence, which only the written bundle can give."""
+    return Manifest(
+        name=name,
+        version=version,
+        created=datetime.now(timezone.utc).date().isoformat(),
+        cxr_edge_version=cxr_edge.__version__,
+        released=True,
+        models={"fp32": ModelEntry(MODEL_FILE, ("onnxruntime",), ("onnxruntime",))},
+        default_precision={"cpu": "fp32"},
+        outputs=tuple(run.record["outputs"]),
+        preprocess=run.config.preprocess,
+        gate=GateSpec().to_json(),
+        temperature=temperature,
+        operating_points=points,
+        default_operating_point=points[0].name,
+        golden=golden_record(model, run.config.preprocess),
+        data_use=data_use(run, member).to_json(),
+        evidence={},
+        model_card=CARD_NAME,
+    )
 
 
 def release_run(directory: Path) -> Run:
@@ -168,19 +186,6 @@ def network_inputs(labels: LabelFile, spec: PreprocessSpec) -> Iterator[NDArray[
     """Network inputs ``[1, 1, H, W]`` of the first few images."""
     for image in labels.images[:COMPARED_IMAGES]:
         yield preprocess(decode(image.path), spec)[None, None]
-
-
-def development_part(table: OutOfFold, release_fold: str) -> OutOfFold:
-    """The out-of-fold predictions of the development folds: the release fold may decide nothing."""
-    kept = table.folds != release_fold
-    return OutOfFold(
-        folds=table.folds[kept],
-        patients=tuple(patient for patient, keep in zip(table.patients, kept, strict=True) if keep),
-        labels=table.labels[kept],
-        logits=table.logits[kept],
-        temperatures=table.temperatures[kept],
-        thresholds=table.thresholds[kept],
-    )
 
 
 def operating_points(development: OutOfFold) -> tuple[OperatingPoint, ...]:

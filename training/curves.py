@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from cxr_edge.atomic import write_atomically
 
 __all__ = ["draw_curves"]
 
 
 def draw_curves(directory: Path) -> Path:
     """Draw ``curves.png`` from the histories in a run's folder and return its path."""
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.add_subplot(
         xlabel="epoch", ylabel="mean cross-entropy, nats", title=f"Training curves of {directory.name}"
@@ -25,5 +28,7 @@ def draw_curves(directory: Path) -> Path:
     axes.plot([], [], "o--", color="grey", label="held out (watched, decides nothing)")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
-    figure.savefig(directory / "curves.png", dpi=130)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=130)
+    write_atomically(directory / "curves.png", picture.getvalue())
     return directory / "curves.png"

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from cxr_edge.decode import decode
-from cxr_edge.errors import DatasetError
+from cxr_edge.errors import CxrEdgeError, DatasetError
 from cxr_edge.labels import LabelledImage
 from cxr_edge.preprocess import preprocess
 from cxr_edge.preprocess.spec import PreprocessSpec
@@ -95,10 +95,17 @@ class RadiographDataset(Dataset[tuple[Tensor, Tensor]]):
         return len(self.images)
 
     def radiograph(self, index: int) -> Radiograph:
-        """The decoded image number ``index``, from memory when it was read before and fits."""
+        """The decoded image number ``index``, from memory when it was read before and fits.
+
+        Raises:
+            DatasetError: the file can't be decoded; the message names it.
+        """
         found = self.cached.get(index)
         if found is None:
-            found = decode(self.images[index].path)
+            try:
+                found = decode(self.images[index].path)
+            except CxrEdgeError as error:
+                raise DatasetError(f"{self.images[index].path} cannot be trained on: {error}") from error
             if self.cached_bytes + found.pixels.nbytes <= CACHE_BYTES:
                 self.cached[index] = found
                 self.cached_bytes += found.pixels.nbytes

@@ -68,6 +68,9 @@ def train_from_options(
     """
     config, device = configuration(options), device_of(options)
     labels = read_labels(options.data, options.where)
+    held_back = sum(image.split in ("val", "test") for image in labels.images)
+    if held_back:
+        note(f"note: {held_back} images of split val or test are among the data; --where split=train leaves them out")
     if options.shuffle_labels:
         labels = with_shuffled_labels(labels, options.seed)
     current = ""
@@ -103,6 +106,8 @@ def configuration(options: TrainingOptions) -> TrainingConfig:
     Raises:
         UsageError: a value that is not among the choices.
     """
+    if options.tune == "head" and options.initial is None:
+        raise UsageError("--tune head needs --initial: a head on a random frozen backbone has nothing to learn from")
     choices = {"task": ("abnormality", "nih14"), "tune": ("all", "head"), "precision": ("bf16", "fp32")}
     for name, allowed in choices.items():
         if getattr(options, name) not in allowed:

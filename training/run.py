@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 import cxr_edge
 from cxr_edge.atomic import output_errors, write_atomically
-from cxr_edge.data_use import DataUse, footprint
+from cxr_edge.data_use import UNKNOWN_ORIGIN, DataUse, Footprint, footprint, image_sha256
 from cxr_edge.errors import DatasetError, UsageError
 from cxr_edge.labels import LabelFile, LabelledImage
 from training.checkpoints import load_checkpoint, save_checkpoint
@@ -133,7 +133,9 @@ def train(
         members: whom to train on and whom to predict.
         config: how.
         release_fold: recorded for export; see `training.splits`.
-        initial: checkpoint to start from (any format of `training.checkpoints`), or None for random weights.
+        initial: checkpoint to start from (any format of `training.checkpoints`); or the folder of an earlier
+            cross-validation, whose member of the same name each member goes on from, so that none gets to see what it
+            predicts; or None for random weights.
         device: where to compute.
         watcher: progress and interruption.
         only: names of the members to train now; the others can follow later in the same folder. Empty means all.
@@ -154,6 +156,8 @@ def train(
         "members": {member.name: member.fold for member in members},
         "release_fold": release_fold,
         "initial": str(initial) if initial else None,
+        "initial_sha256": [image_sha256(point) for point in starting_points(initial, members) if point],
+        "datasets": datasets_seen(labels, initial),
         "outputs": ["abnormal"] if config.task == "abnormality" else list(NIH_LABELS),
         "versions": versions(),
         "device": str(device),
@@ -163,7 +167,7 @@ def train(
         names = ", ".join(member.name for member in members)
         raise UsageError(f"the run has no member {', '.join(sorted(unknown))}; it has {names}")
     # Before the folder is made: what fails here must not leave a record that the corrected command contradicts.
-    network = initial_network(config, initial, watcher.note)
+    networks = {point: initial_network(config, point, watcher.note) for point in starting_points(initial, members)}
     for member in members:
         targets_of(member.training + member.held_out, config.task)
     run = started(directory, record)
@@ -172,8 +176,9 @@ def train(
             watcher.member(member, number, len(members))
             with output_errors(directory / member.name):
                 (directory / member.name).mkdir(exist_ok=True)
-            record_data_use(run, member, labels, initial)
-            train_member(run, member, copy.deepcopy(network), device, watcher)
+            checkpoint = starting_point(initial, member)
+            record_data_use(run, member, labels, checkpoint)
+            train_member(run, member, copy.deepcopy(networks[checkpoint]), device, watcher)
     draw_curves(directory)
     return run
 
@@ -198,7 +203,7 @@ def started(directory: Path, record: dict[str, Any]) -> Run:
 
 def differing(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What a run was asked and two records tell differently, fields of the configuration by their own name."""
-    told = ("labels_sha256", "where", "images", "members", "release_fold", "initial")
+    told = ("labels_sha256", "where", "images", "members", "release_fold", "initial", "initial_sha256")
     fields = [key for key in now["config"] if before["config"].get(key) != now["config"][key]]
     return [*fields, *(key for key in told if before.get(key, []) != now[key])]
 
@@ -216,7 +221,7 @@ def train_member(run: Run, member: Member, network: CheXNet, device: torch.devic
     fitting = Fitting(network, config, training, device)
 
     def watched(epoch: int) -> dict[str, float]:
-        # The release fold is looked at once, by export; not even a curve may show it on the way.
+        # The release fold's predictions are written once, at the end, for export; no curve shows them on the way.
         is_release = run.release_fold is not None and member.fold == run.release_fold
         if not member.held_out or is_release:
             return {}
@@ -243,16 +248,38 @@ def train_member(run: Run, member: Member, network: CheXNet, device: torch.devic
     (directory / "state.pt").unlink()
 
 
+def datasets_seen(labels: LabelFile, initial: Path | None) -> list[str]:
+    """Names of the data sets that the run's models see, those of a checkpoint of an earlier run included."""
+    names = {image.dataset for image in labels.images}
+    earlier = initial if initial is None or initial.is_dir() else initial.parent.parent
+    if earlier is not None and (earlier / "run.json").exists():
+        names |= set(Run.open(earlier).record.get("datasets", ()))
+    return sorted(names)
+
+
+def starting_point(initial: Path | None, member: Member) -> Path | None:
+    """The checkpoint that one member starts from; see `train`."""
+    return initial / member.name / "model.pt" if initial is not None and initial.is_dir() else initial
+
+
+def starting_points(initial: Path | None, members: Sequence[Member]) -> list[Path | None]:
+    """The different places that the members start from, in order; None stands for random weights."""
+    return list(dict.fromkeys(starting_point(initial, member) for member in members))
+
+
 def record_data_use(run: Run, member: Member, labels: LabelFile, initial: Path | None) -> None:
     """Write ``data_use.json`` beside the member's weights: what they, and the weights they start from, have seen.
 
-    A checkpoint of a run of ours carries its own record beside it; of any other checkpoint nothing can be known.
+    A checkpoint of a run of ours has its own record beside it; of any other nothing is known, and that is recorded.
     """
     seen = DataUse().with_role("train", footprint(replace(labels, images=member.training)))
-    before = initial.parent / "data_use.json" if initial else None
-    if before is not None and before.exists():
-        for part in DataUse.from_json(json.loads(before.read_text())).roles.values():
-            seen = seen.with_role("pretrain", part)
+    if initial is not None:
+        before = initial.parent / "data_use.json"
+        if before.exists():
+            for role, part in DataUse.from_json(json.loads(before.read_text())).roles.items():
+                seen = seen.with_role(UNKNOWN_ORIGIN if role == UNKNOWN_ORIGIN else "pretrain", part)
+        else:
+            seen = seen.with_role(UNKNOWN_ORIGIN, Footprint(frozenset(), frozenset()))
     write_atomically(run.directory / member.name / "data_use.json", json.dumps(seen.to_json()).encode())
 
 

@@ -27,7 +27,9 @@ def train(
     ] = "abnormality",
     initial: Annotated[
         Path | None,
-        typer.Option("--initial", metavar="FILE", help="Checkpoint to start from; default: random weights."),
+        typer.Option(
+            "--initial", metavar="FILE|RUN", help="Checkpoint to start from, or run to go on from; default: random."
+        ),
     ] = None,
     tune: Annotated[str, typer.Option("--tune", help="all layers, or the head alone on a frozen backbone.")] = "all",
     cross_validate: Annotated[
@@ -94,7 +96,7 @@ def train(
 
 
 def parsed_stages(text: str) -> tuple[tuple[int, int], ...]:
-    """``"160x20,224x10"`` as ``((128, 20), (224, 8))``."""
+    """``"160x20,224x10"`` as ``((160, 20), (224, 10))``."""
     if not re.fullmatch(r"\d+x\d+(,\d+x\d+)*", text):
         raise UsageError(f"--stages {text!r} is not of the form SIZExEPOCHS,SIZExEPOCHS such as 160x20,224x10")
     return tuple((int(size), int(epochs)) for size, epochs in (stage.split("x") for stage in text.split(",")))

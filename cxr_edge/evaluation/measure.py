@@ -8,7 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cxr_edge.classifier import Classifier
-from cxr_edge.data_use import SEEN_STAMP, DataUse, assert_unseen, footprint
+from cxr_edge.data_use import (
+    SEEN_STAMP,
+    UNKNOWN_ORIGIN,
+    UNKNOWN_ORIGIN_STAMP,
+    DataUse,
+    assert_unseen,
+    footprint,
+)
 from cxr_edge.errors import DatasetError, SeenDataError
 from cxr_edge.evaluation.predictions import Predictions
 from cxr_edge.labels import LabelFile
@@ -25,7 +32,7 @@ class Measurement:
         predictions: of the images that were classified.
         refused: paths that the input gate refused; a device would give no probability for them.
         failed: paths that could not be read, with the reason.
-        stamp: the caveat when images had been seen in training and that was allowed, else None.
+        stamp: the caveat when images had been seen in training and that was allowed, or may have been, else None.
     """
 
     predictions: Predictions
@@ -54,9 +61,10 @@ def measure(
         DatasetError: an image without label, or none that could be classified.
     """
     labels = label_file.labels()
-    stamp = None
+    data_use = DataUse.from_json(dict(classifier.bundle.manifest.data_use))
+    stamp = UNKNOWN_ORIGIN_STAMP if UNKNOWN_ORIGIN in data_use.roles else None
     try:
-        assert_unseen(footprint(label_file), DataUse.from_json(dict(classifier.bundle.manifest.data_use)))
+        assert_unseen(footprint(label_file), data_use)
     except SeenDataError:
         if not allow_seen:
             raise

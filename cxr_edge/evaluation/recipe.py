@@ -7,6 +7,7 @@ temperature and threshold that were fitted on other development folds, so nothin
 from __future__ import annotations
 
 import csv
+import json
 import math
 import statistics
 from collections.abc import Sequence
@@ -50,6 +51,7 @@ class RecipeEvaluation:
         decisions: pooled, at cross-fitted thresholds.
         brier: pooled, of cross-fitted probabilities.
         calibration_line: pooled; None when the classes are separated.
+        left_out: the release fold, when it is not in these figures.
     """
 
     folds: tuple[FoldFigures, ...]
@@ -58,6 +60,7 @@ class RecipeEvaluation:
     decisions: DecisionMetrics
     brier: Interval
     calibration_line: CalibrationLine | None
+    left_out: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready mapping."""
@@ -101,17 +104,33 @@ class OutOfFold:
         except (OSError, KeyError, ValueError) as error:
             raise DatasetError(f"{path} is not a table of out-of-fold predictions: {error}") from error
 
+    def without_fold(self, fold: str) -> OutOfFold:
+        """The rows of the other folds."""
+        kept = self.folds != fold
+        return OutOfFold(
+            folds=self.folds[kept],
+            patients=tuple(patient for patient, keep in zip(self.patients, kept, strict=True) if keep),
+            labels=self.labels[kept],
+            logits=self.logits[kept],
+            temperatures=self.temperatures[kept],
+            thresholds=self.thresholds[kept],
+        )
 
-def evaluate_recipe(run: Path) -> RecipeEvaluation:
+
+def evaluate_recipe(run: Path, *, with_release_fold: bool = False) -> RecipeEvaluation:
     """Figures of a finished cross-validation.
 
     Args:
         run: the run's folder.
+        with_release_fold: count the release fold in. Recipes are chosen without it; it belongs in the last report.
 
     Raises:
         DatasetError: the folder holds no finished cross-validation.
     """
     table = OutOfFold.read(run / OUT_OF_FOLD)
+    left_out = None if with_release_fold else recorded_release_fold(run)
+    if left_out is not None:
+        table = table.without_fold(left_out)
     if len(set(table.folds.tolist())) < 2:
         raise DatasetError(f"{run / OUT_OF_FOLD} has fewer than two folds; it is no cross-validation")
     calibrated = table.logits / table.temperatures
@@ -125,7 +144,21 @@ def evaluate_recipe(run: Path) -> RecipeEvaluation:
         decisions=decision_metrics(table.labels, abnormal, table.patients),
         brier=brier_score(table.labels, probabilities, table.patients),
         calibration_line=calibration_line(table.labels, calibrated, table.patients),
+        left_out=left_out,
     )
+
+
+def recorded_release_fold(run: Path) -> str | None:
+    """The release fold that the run's record names, or None.
+
+    Raises:
+        DatasetError: the record cannot be read.
+    """
+    try:
+        fold = json.loads((run / "run.json").read_text())["release_fold"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatasetError(f"{run} has no readable run.json that names its release fold ({error})") from error
+    return None if fold is None else str(fold)
 
 
 def fold_figures(
@@ -136,8 +169,6 @@ def fold_figures(
     patients = tuple(patient for patient, here in zip(table.patients, chosen, strict=True) if here)
     labels = table.labels[chosen]
     accuracy = decision_metrics(labels, abnormal[chosen], patients).accuracy
-    if accuracy is None:
-        raise DatasetError(f"fold {fold} has no images")
     return FoldFigures(fold, int(chosen.sum()), roc_auc(labels, calibrated[chosen], patients), accuracy)
 
 
@@ -174,6 +205,8 @@ def recipe_text(recipe: RecipeEvaluation) -> str:
     ]
     images = sum(fold.images for fold in recipe.folds)
     heading = f"recipe, cross-validated: {images} images in {len(recipe.folds)} folds, thresholds fitted on other folds"
+    if recipe.left_out is not None:
+        heading += f"; release fold {recipe.left_out} left out (--with-release-fold counts it in)"
     return "\n".join(
         [
             heading,

@@ -31,7 +31,8 @@ def rows(per_fold: int = 40, folds: tuple[str, ...] = ("0", "1", "2")) -> list[d
     return made
 
 
-def written(folder: Path, table: list[dict[str, object]]) -> Path:
+def written(folder: Path, table: list[dict[str, object]], release_fold: str | None = None) -> Path:
+    (folder / "run.json").write_text(json.dumps({"release_fold": release_fold}))
     with (folder / "out_of_fold.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
@@ -94,6 +95,18 @@ def test_further_images_of_the_same_patients_do_not_narrow_the_intervals(tmp_pat
     copied = evaluate_recipe(written(tmp_path / "copies", shared(rows())))
     assert copied.auc.value == pytest.approx(alone.auc.value)
     assert copied.auc.high - copied.auc.low == pytest.approx(alone.auc.high - alone.auc.low, rel=0.02)
+
+
+def test_the_release_fold_is_left_out_unless_it_is_asked_for(tmp_path: Path) -> None:
+    """Recipes are chosen by these figures, and the release fold may choose nothing."""
+    run = written(tmp_path, rows(), release_fold="1")
+    chosen_by, reported = evaluate_recipe(run), evaluate_recipe(run, with_release_fold=True)
+    assert [fold.fold for fold in chosen_by.folds] == ["0", "2"] and chosen_by.left_out == "1"
+    assert [fold.fold for fold in reported.folds] == ["0", "1", "2"] and reported.left_out is None
+    assert "release fold 1 left out" in recipe_text(chosen_by)
+    kept = [row for row in rows() if row["fold"] != "1"]
+    (tmp_path / "two").mkdir()
+    assert chosen_by.auc == evaluate_recipe(written(tmp_path / "two", kept)).auc
 
 
 def test_the_text_shows_every_figure_and_every_fold(tmp_path: Path) -> None:

@@ -36,7 +36,9 @@ def quiet(*told: Any) -> None:
 
 
 def test_the_options_become_the_configuration() -> None:
-    options = replace(OPTIONS, task="nih14", tune="head", stages=((64, 2), (96, 1)), batch_size=8, seed=3)
+    options = replace(
+        OPTIONS, task="nih14", tune="head", initial=Path("model.pt"), stages=((64, 2), (96, 1)), batch_size=8, seed=3
+    )
     config = configuration(options)
     assert (config.task, config.tune, config.batch_size, config.seed) == ("nih14", "head", 8, 3)
     assert config.stages == (Stage(64, 2), Stage(96, 1))

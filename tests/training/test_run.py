@@ -12,7 +12,7 @@ import pytest
 import torch
 from tiny_run import SPEC, TinyRun, silent, three_folds, tiny_checkpoint, tiny_config
 
-from cxr_edge.data_use import DataUse, footprint
+from cxr_edge.data_use import UNKNOWN_ORIGIN, DataUse, Footprint, footprint
 from cxr_edge.errors import DatasetError, OutputError, UsageError
 from cxr_edge.labels import LabelFile, read_labels
 from training.checkpoints import load_checkpoint
@@ -25,6 +25,8 @@ from training.splits import Member, cross_validation, held_out_share, whole_set
 
 CPU = torch.device("cpu")
 CONFIG = tiny_config()
+
+NOTHING = Footprint(frozenset(), frozenset())
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +107,11 @@ def test_what_the_weights_have_seen_stands_beside_them(tiny_run: TinyRun) -> Non
     labels = read_labels(tiny_run.labels, ("view=PA",))
     for member in cross_validation(labels.images, "0"):
         seen = DataUse.from_json(json.loads((tiny_run.directory / member.name / "data_use.json").read_text()))
-        assert dict(seen.roles) == {"train": footprint(replace(labels, images=member.training))}
+        # The tiny run begins with a checkpoint that has no record beside it.
+        assert dict(seen.roles) == {
+            "train": footprint(replace(labels, images=member.training)),
+            UNKNOWN_ORIGIN: NOTHING,
+        }
 
 
 def test_weights_that_began_with_another_run_inherit_what_it_had_seen(
@@ -115,7 +121,25 @@ def test_weights_that_began_with_another_run_inherit_what_it_had_seen(
     member = whole_set(labels.images)
     run = trained(members=[member], initial=tiny_run.directory / "fold-1" / "model.pt")
     seen = DataUse.from_json(json.loads((run.directory / "model" / "data_use.json").read_text()))
-    assert dict(seen.roles) == {"train": footprint(labels), "pretrain": before.roles["train"]}
+    assert dict(seen.roles) == {
+        "train": footprint(labels),
+        "pretrain": before.roles["train"],
+        UNKNOWN_ORIGIN: NOTHING,
+    }
+
+
+def test_a_run_goes_on_from_the_members_of_an_earlier_one(
+    trained: Callable[..., Run], tiny_run: TinyRun, labels: LabelFile
+) -> None:
+    """Each member starts from the one of its name, so none gets weights that have seen what it predicts."""
+    members = cross_validation(labels.images, "0")
+    run = trained(members=members, release_fold="0", initial=tiny_run.directory)
+    for member in members:
+        earlier = DataUse.from_json(json.loads((tiny_run.directory / member.name / "data_use.json").read_text()))
+        seen = DataUse.from_json(json.loads((run.directory / member.name / "data_use.json").read_text()))
+        assert seen.roles["pretrain"] == earlier.roles["train"]
+        held_out = footprint(replace(labels, images=member.held_out))
+        assert not held_out.images & (seen.roles["pretrain"].images | seen.roles["train"].images)
 
 
 def test_a_stopped_run_resumes_to_the_same_files_as_one_that_was_not(
