@@ -9,18 +9,30 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cxr_edge.classifier import Classifier
+    from cxr_edge.decode.limits import DecodeLimits
     from cxr_edge.errors import CxrEdgeError
     from cxr_edge.records import Box, Frame, Radiograph, Window
     from cxr_edge.result import Result
 
 __version__ = "0.1.0"
 
-__all__ = ["Box", "Classifier", "CxrEdgeError", "Frame", "Radiograph", "Result", "Window", "__version__"]
+__all__ = [
+    "Box",
+    "Classifier",
+    "CxrEdgeError",
+    "DecodeLimits",
+    "Frame",
+    "Radiograph",
+    "Result",
+    "Window",
+    "__version__",
+]
 
 HOMES = {
     "Box": "cxr_edge.records",
     "Classifier": "cxr_edge.classifier",
     "CxrEdgeError": "cxr_edge.errors",
+    "DecodeLimits": "cxr_edge.decode.limits",
     "Frame": "cxr_edge.records",
     "Radiograph": "cxr_edge.records",
     "Result": "cxr_edge.result",

@@ -13,7 +13,7 @@ from cxr_edge.errors import OutputError
 __all__ = ["output_errors", "sync_directory", "temporary_name", "write_atomically", "write_synced"]
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """Put ``data`` at ``path``, replacing a file that is there, in one step that other processes see as instantaneous.
 
     The bytes go to a temporary file in the same directory, reach the disk (fsync), and are then renamed; last the
@@ -28,15 +28,16 @@ def write_atomically(path: Path, data: bytes) -> None:
             ``path`` is unchanged and no temporary file is left. Only where the very last step fails, the sync of the
             directory, is the new file in place, whole, but perhaps not after a power cut.
     """
-    temporary = path.parent / temporary_name()
-    with output_errors(path):
+    target = Path(path)
+    temporary = target.parent / temporary_name()
+    with output_errors(target):
         try:
             write_synced(temporary, data)
-            temporary.replace(path)
+            temporary.replace(target)
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        sync_directory(path.parent)
+        sync_directory(target.parent)
 
 
 def temporary_name() -> str:

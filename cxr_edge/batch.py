@@ -2,37 +2,95 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from cxr_edge.atomic import output_errors
-from cxr_edge.colour_scale import ColourScale
-from cxr_edge.errors import BatchError, OutputError, RefusedInputError, UsageError
+from cxr_edge.decode.sniff import SNIFFED_BYTES, sniff
+from cxr_edge.errors import (
+    BatchError,
+    CorruptInputError,
+    OutputError,
+    RefusedInputError,
+    UnsupportedInputError,
+    UsageError,
+)
 from cxr_edge.result import Failure, Result
 
 __all__ = ["HeatmapWriter", "exit_code_of", "listed_inputs"]
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".dcm", ".dicom", ""})
-"""Files that a folder contributes; a file that is named itself is read whatever its name."""
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".dcm", ".dicom"})
+"""Names that promise an image: such a file is listed even where it holds none, so that a damaged one is reported."""
+
+MEDIA_INDEX = "DICOMDIR"
+"""A DICOM file that lists the images of a medium and is none itself (PS3.10 8.6)."""
+
+MAX_NAME_BYTES = 255
+"""Longest file name on every file system in common use."""
 
 
 def listed_inputs(inputs: Iterable[Path]) -> list[Path]:
     """The files to classify: named files as they are, folders replaced by their image files in order of name.
 
+    A folder contributes what is a PNG, JPEG or DICOM file by its contents or claims to be one by its suffix, from
+    all levels below it; hidden files and folders are left out.
+
     Raises:
         UsageError: a folder without any.
+        CorruptInputError: a folder that cannot be listed.
     """
     paths: list[Path] = []
     for path in inputs:
-        if not path.is_dir():
+        if not _is_folder(path):
             paths.append(path)
             continue
-        found = sorted(p for p in path.rglob("*") if p.is_file() and p.suffix.lower() in SUFFIXES)
+        found = _images_below(path)
         if not found:
             raise UsageError(f"folder {path} holds no PNG, JPEG or DICOM files")
         paths += found
     return paths
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name too long, a folder above it closed: reading it will say so, for this input alone
+        return False
+
+
+def _images_below(folder: Path) -> list[Path]:
+    found: list[Path] = []
+    try:
+        for directory, folders, files in os.walk(folder, onerror=_reraise):
+            folders[:] = [name for name in folders if not name.startswith(".")]
+            found += [path for path in (Path(directory, name) for name in files) if _claims_to_be_an_image(path)]
+    except OSError as error:
+        raise CorruptInputError(f"cannot list folder {folder}: {error.strerror}; check its permissions") from None
+    return sorted(found)
+
+
+def _reraise(error: OSError) -> None:
+    raise error  # os.walk would leave the folder out silently
+
+
+def _claims_to_be_an_image(path: Path) -> bool:
+    if path.name.startswith(".") or path.name == MEDIA_INDEX:
+        return False
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return True
+    try:
+        if not path.is_file():  # opening a pipe would wait for a writer
+            return False
+        with path.open("rb") as file:
+            sniff(file.read(SNIFFED_BYTES))
+    except OSError:
+        return True  # nobody knows what it holds: it is reported, not left out
+    except (CorruptInputError, UnsupportedInputError):
+        return False
+    return True
 
 
 def exit_code_of(results: Sequence[Result]) -> int:
@@ -66,10 +124,8 @@ class HeatmapWriter:
         if result.status != "ok":
             return result, None
         path = self.folder / self.free_name(Path(result.path).name if result.path else "image")
-        # Neutral at the threshold: averaged over the map, warm outweighs cool exactly when the decision is "abnormal".
-        scale = ColourScale(neutral=result.threshold, show_normal=True)
         try:
-            result.heatmap.save_png(path, scale)
+            result.heatmap.save_png(path)
         except OutputError as error:
             failed = replace(
                 result, status="error", probability=None, label=None, logit=None, failure=Failure.of(error)
@@ -78,10 +134,19 @@ class HeatmapWriter:
         return result, str(path)
 
     def free_name(self, input_name: str) -> str:
-        """``NAME.heatmap.png``, numbered when another input of this batch had the same name."""
-        name, number = f"{input_name}.heatmap.png", 1
+        """``NAME.heatmap.png``, numbered when another input of this batch had the same name, of at most 255 bytes."""
+        name, number = _joined(input_name, ".heatmap.png"), 1
         while name in self.taken:
             number += 1
-            name = f"{input_name}-{number}.heatmap.png"
+            name = _joined(input_name, f"-{number}.heatmap.png")
         self.taken.add(name)
         return name
+
+
+def _joined(stem: str, suffix: str) -> str:
+    """Stem and suffix; a stem without room ends in 8 digits of its own hash instead, so that different ones differ."""
+    encoded, room = os.fsencode(stem), MAX_NAME_BYTES - len(suffix)
+    if len(encoded) > room:
+        digest = hashlib.sha256(encoded).hexdigest()[:8]
+        stem = f"{encoded[: room - 9].decode(errors='ignore')}-{digest}"
+    return stem + suffix

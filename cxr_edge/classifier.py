@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_edge import gate
-from cxr_edge.bundle import Bundle, open_bundle
+from cxr_edge.bundle import Bundle, Manifest, open_bundle
+from cxr_edge.data_use import DataUse
 from cxr_edge.decode import DEFAULT_LIMITS, DecodeLimits, decode, read_source
 from cxr_edge.engines import Engine, open_engine
-from cxr_edge.errors import CxrEdgeError, UsageError
+from cxr_edge.errors import UsageError
 from cxr_edge.preprocess import preprocess
 from cxr_edge.probability import OperatingPoint, calibrated_probability
 from cxr_edge.records import Box, Frame, Radiograph
@@ -88,6 +89,9 @@ class Classifier:
     ) -> Classifier:
         """A classifier that has verified its bundle and warmed its engine up.
 
+        The first compressed image (PNG, JPEG, compressed DICOM) still starts the process that decodes such, a few
+        tenths of a second; those who only read uncompressed DICOM never pay for it.
+
         Args:
             bundle: a bundle's directory; None means the one that ships with the package.
             engine: an engine's name, or ``"auto"`` for the first that is installed and fits.
@@ -105,9 +109,14 @@ class Classifier:
         """
         opened = open_bundle(bundle)
         point = opened.manifest.operating_point(operating_point)
+        check_sections(opened.manifest)
         running = open_engine(opened, engine=engine, precision=precision, device=device, threads=threads)
-        running.warm_up()
-        return cls(opened, running, operating_point=point, gated=gated, limits=limits)
+        try:
+            running.warm_up()
+            return cls(opened, running, operating_point=point, gated=gated, limits=limits)
+        except BaseException:
+            running.close()
+            raise
 
     def classify(self, source: Source, *, frame: int | None = None, hash_input: bool = False) -> Result:
         """Probability, decision and evidence for one image; status ``"refused"`` where the gate refuses it.
@@ -134,16 +143,28 @@ class Classifier:
             sources: as for `classify`; consumed lazily.
             frame: as for `classify`.
             hash_input: as for `classify`.
-            ahead: how many inputs are decoded while another one is being classified.
+            ahead: how many inputs beyond the next result's own are taken from ``sources``. One thread decodes them in
+                turn while the caller's classifies; those that are done wait with their pixels in memory.
+
+        Raises:
+            UsageError: ``sources`` is a single path or the bytes of a file.
         """
-        with ThreadPoolExecutor(max_workers=1, thread_name_prefix="cxr-edge-decode") as pool:
-            waiting: deque[Future[Result | _Decoded]] = deque()
+        if isinstance(sources, str | bytes | os.PathLike):
+            raise UsageError(f"classify_many takes several inputs: put the {type(sources).__name__} into a list")
+        return self._results(sources, frame, hash_input, ahead)
+
+    def _results(self, sources: Iterable[Source], frame: int | None, hash_input: bool, ahead: int) -> Iterator[Result]:
+        pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cxr-edge-decode")
+        waiting: deque[Future[Result | _Decoded]] = deque()
+        try:
             for source in sources:
                 waiting.append(pool.submit(self._decoded_or_failed, source, frame, hash_input))
                 if len(waiting) > ahead:
                     yield self._decided_or_failed(waiting.popleft().result())
             while waiting:
                 yield self._decided_or_failed(waiting.popleft().result())
+        finally:
+            pool.shutdown(cancel_futures=True)  # a caller who leaves early does not wait for what nobody asks for
 
     def close(self) -> None:
         """Release the engine; a closed classifier cannot be used again."""
@@ -157,14 +178,21 @@ class Classifier:
     ) -> None:
         self.close()
 
-    def _decoded(self, source: Source, frame: int | None, hash_input: bool) -> _Decoded:
-        """The source's radiograph, with what its result will say of the source."""
+    def _decoded(self, source: object, frame: int | None, hash_input: bool) -> _Decoded:
+        """The source's radiograph, with what its result will say of the source.
+
+        Raises:
+            UsageError: something that can't be classified: a `Source` is promised, but whatever comes is checked here.
+        """
         started = time.perf_counter()
         blank = replace(self._blank, path=named(source), frame=frame)
         if isinstance(source, Radiograph):
             radiograph = source
-        elif isinstance(source, tuple):
+        elif isinstance(source, tuple) and len(source) == 2:
             radiograph = Radiograph.from_frame(*source)
+        elif not isinstance(source, str | bytes | os.PathLike):
+            kind = type(source).__name__
+            raise UsageError(f"cannot classify a {kind}; give a path, a file's bytes, a Radiograph or (pixels, Frame)")
         else:
             data: Any = source
             if hash_input:
@@ -177,7 +205,7 @@ class Classifier:
     def _decoded_or_failed(self, source: Source, frame: int | None, hash_input: bool) -> _Decoded | Result:
         try:
             return self._decoded(source, frame, hash_input)
-        except CxrEdgeError as error:
+        except Exception as error:  # whatever one input meets, a bug of ours included, must not cost the others
             return replace(self._blank, path=named(source), frame=frame, failure=Failure.of(error))
 
     def _decided_or_failed(self, decoded: _Decoded | Result) -> Result:
@@ -186,7 +214,7 @@ class Classifier:
         started = time.perf_counter() - decoded.decode_ms / 1000
         try:
             return self._decide(decoded, started)
-        except CxrEdgeError as error:
+        except Exception as error:  # as above
             return replace(decoded.blank, failure=Failure.of(error))
 
     def _decide(self, decoded: _Decoded, started: float) -> Result:
@@ -245,19 +273,19 @@ class _Decoded:
     decode_ms: float
 
 
-def named(source: Source) -> str | None:
-    """How a source is named in its result; None for what has no name.
+def check_sections(manifest: Manifest) -> None:
+    """Read the sections that opening a bundle leaves to others, before an engine is loaded for nothing.
 
     Raises:
-        UsageError: something that can't be classified.
+        BundleError: the gate or the data-use section cannot be read by this version.
     """
-    if isinstance(source, str | os.PathLike):
-        return str(Path(source))
-    if isinstance(source, bytes | Radiograph) or (isinstance(source, tuple) and len(source) == 2):
-        return None
-    raise UsageError(
-        f"cannot classify a {type(source).__name__}; give a path, a file's bytes, a Radiograph or (pixels, Frame)"
-    )
+    gate.GateSpec.from_json(dict(manifest.gate))
+    DataUse.from_json(dict(manifest.data_use))
+
+
+def named(source: object) -> str | None:
+    """How a source is named in its result; None for what has no name, of whatever kind it is."""
+    return str(Path(os.fsdecode(source))) if isinstance(source, str | os.PathLike) else None
 
 
 def milliseconds(since: float) -> float:

@@ -19,6 +19,8 @@ WARM = ((255, 236, 150), (255, 196, 84), (252, 141, 52), (229, 74, 34), (172, 18
 COOL = ((198, 232, 244), (140, 202, 228), (80, 158, 207), (38, 108, 176), (16, 60, 130))
 OPACITY_AT_FULL = 0.62
 """The radiograph must stay readable under the strongest colour."""
+MIN_LEGEND_HEIGHT = 96
+"""Rows, pixels, below which the legend's five numbers would run into each other."""
 TITLE = "evidence for abnormal, logits (research use only)"
 
 RGB = NDArray[np.uint8]
@@ -78,11 +80,15 @@ def _interpolate(anchors: tuple[tuple[int, int, int], ...], position: NDArray[np
 def with_legend(picture: RGB, scale: ColourScale) -> RGB:
     """The picture with a strip on its right: the colours over mid-grey, with their evidence in logits.
 
+    A picture of less than 96 rows, which has no room for the numbers, comes back as it is.
+
     Args:
         picture: ``[H, W, 3]``.
         scale: the one that the picture was made with.
     """
     height = picture.shape[0]
+    if height < MIN_LEGEND_HEIGHT:
+        return picture
     unit = max(height // 40, 8)
     top, bottom = 3 * unit, height - 3 * unit
     values = np.linspace(scale.full, -scale.full if scale.show_normal else 0.0, max(bottom - top, 2)) + scale.neutral

@@ -7,8 +7,8 @@ logit that the whole image would have if it looked like that cell everywhere (Zh
 from __future__ import annotations
 
 import io
+import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,8 @@ class Heatmap:
         radiograph: the decoded frame.
         cam: ``[h, w]`` in logits; its mean is the logit.
         box: the part of the frame that the map covers, in stored pixels, inside the frame.
+        neutral: evidence in logits that is drawn without colour unless a scale says otherwise. At the threshold of
+            an operating point, averaged over the map, warm outweighs cool exactly when the decision is "abnormal".
 
     Raises:
         UsageError: a map that is not two-dimensional or not finite, or a box that reaches beyond the frame.
@@ -43,6 +45,7 @@ class Heatmap:
     radiograph: Radiograph
     cam: NDArray[np.float32]
     box: Box
+    neutral: float = 0.0
 
     def __post_init__(self) -> None:
         if self.cam.ndim != 2 or self.cam.size == 0 or not np.isfinite(self.cam).all():
@@ -59,21 +62,24 @@ class Heatmap:
         network did not see, there is no colour.
 
         Args:
-            scale: which evidence has which colour; None means evidence for "abnormal", full at 6 logits. It is fixed,
-                not fitted to this image, so pictures can be compared.
+            scale: which evidence has which colour; None means warm above ``neutral`` and cool below, full at 6 logits.
+                It is fixed, not fitted to this image, so pictures of one operating point can be compared.
             max_side: longest side of the frame in the picture, pixels.
-            legend: add the colour bar on the right; the picture is then wider than the frame.
+            legend: add the colour bar on the right; the picture is then wider than the frame. Pictures too low for
+                its numbers stay without.
 
         Raises:
             UsageError: ``max_side`` below 1.
         """
-        scale = scale or ColourScale()
+        scale = scale or ColourScale(neutral=self.neutral, show_normal=True)
         grey = displayed_grey(self.radiograph, max_side)
         evidence = evidence_over(self, grey.shape[0], grey.shape[1], fill=scale.neutral)
         picture = scale.blend(grey, evidence)
         return with_legend(picture, scale) if legend else picture
 
-    def save_png(self, path: Path, scale: ColourScale | None = None, *, max_side: int = MAX_SIDE) -> None:
+    def save_png(
+        self, path: str | os.PathLike[str], scale: ColourScale | None = None, *, max_side: int = MAX_SIDE
+    ) -> None:
         """Write the overlay with its legend as a PNG file, atomically and without any metadata.
 
         Raises:

@@ -75,12 +75,22 @@ class Frame:
     ``bits_stored`` is the number of significant bits (8-16). ``inverted`` is true when *low* stored values display
     white (MONOCHROME1). ``window`` is in stored units; None means the full ``bits_stored`` range. ``padding`` is an
     inclusive range of stored values that are no measurement (outside the collimator) and display black.
+
+    Raises:
+        UsageError: a field of another type, or a padding whose ends are swapped or outside 32 bits.
     """
 
     bits_stored: int
     inverted: bool = False
     window: Window | None = None
     padding: tuple[int, int] | None = None
+
+    def __post_init__(self) -> None:
+        if not _is_whole(self.bits_stored):
+            raise UsageError(f"bits_stored={self.bits_stored!r} is not a whole number")
+        if not (self.window is None or isinstance(self.window, Window)):
+            raise UsageError(f"window must be a Window or None, not {type(self.window).__name__}")
+        _check_padding(self.padding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +107,8 @@ class Radiograph:
         warnings: things a reader of the result should know, one sentence each, without patient data.
 
     Raises:
-        UsageError: pixels that are not two-dimensional, empty, or of another type.
+        UsageError: pixels that are not two-dimensional or empty, or a padding that is no range of stored values.
+        UnsupportedInputError: pixels of another type.
     """
 
     pixels: Pixels
@@ -115,6 +126,7 @@ class Radiograph:
             raise UnsupportedInputError(
                 f"pixels are {self.pixels.dtype}; supported are {', '.join(str(d) for d in PIXEL_DTYPES)}"
             )
+        _check_padding(self.padding)
         if not self.pixels.flags.c_contiguous:
             object.__setattr__(self, "pixels", np.ascontiguousarray(self.pixels))
 
@@ -137,9 +149,10 @@ class Radiograph:
             frame: how to read it; without a window the full BitsStored range is displayed.
 
         Raises:
-            UsageError: wrong shape, or ``bits_stored`` outside what the pixel type holds.
+            UsageError: no array and `Frame`, a wrong shape, or ``bits_stored`` outside what the pixel type holds.
             UnsupportedInputError: another pixel type.
         """
+        _check_raw_frame(pixels, frame)
         if not 1 <= frame.bits_stored <= 8 * pixels.dtype.itemsize:
             raise UsageError(f"bits_stored={frame.bits_stored} does not fit {pixels.dtype} pixels")
         window = frame.window or full_range(frame.bits_stored, signed=pixels.dtype.kind == "i")
@@ -151,6 +164,25 @@ class Radiograph:
             source="array",
             window_rule="caller" if frame.window else "bits stored",
         )
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _check_raw_frame(pixels: object, frame: object) -> None:
+    if not (isinstance(pixels, np.ndarray) and isinstance(frame, Frame)):
+        given = f"{type(pixels).__name__} and {type(frame).__name__}"
+        raise UsageError(f"a raw frame is a NumPy array and a Frame that describes it; got {given}")
+
+
+def _check_padding(padding: object) -> None:
+    if padding is None:
+        return
+    if not (isinstance(padding, tuple) and len(padding) == 2 and all(map(_is_whole, padding))):
+        raise UsageError(f"padding must be two whole numbers (lowest, highest) or None; got {padding!r}")
+    if not INT32.min <= padding[0] <= padding[1] <= INT32.max:
+        raise UsageError(f"padding {padding} is not usable: lowest <= highest, both within 32 bits")
 
 
 def full_range(bits_stored: int, *, signed: bool) -> Window:

@@ -12,11 +12,10 @@ from cxr_edge.engines.base import EngineDescription
 from cxr_edge.errors import CxrEdgeError, UsageError
 from cxr_edge.gate import GateReport
 from cxr_edge.heatmap import Heatmap
+from cxr_edge.probability import Label
 from cxr_edge.records import Box, Radiograph, Window
 
 __all__ = ["BundleIdentity", "Evidence", "Failure", "Result", "Timings"]
-
-Label = Literal["normal", "abnormal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +52,14 @@ class Failure:
     message: str
 
     @classmethod
-    def of(cls, error: CxrEdgeError) -> Failure:
-        """The failure that an error of this library describes."""
+    def of(cls, error: Exception) -> Failure:
+        """The failure that an error describes; one that this library did not foresee is named by its type alone.
+
+        Its message is left out, since it may quote the file's contents.
+        """
+        if not isinstance(error, CxrEdgeError):
+            kind = type(error).__name__
+            error = CxrEdgeError(f"unexpected {kind}, which is a bug in cxr-edge: Classifier.classify shows where")
         return cls(error.code, error.exit_code, str(error))
 
 
@@ -70,6 +75,9 @@ class Evidence:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """The outcome for one image.
+
+    A result with status ``"ok"`` keeps the decoded frame, tens of megabytes, so that its heatmap can be drawn later;
+    collect `without_evidence` where there are many.
 
     Attributes:
         status: ``"ok"``, ``"refused"`` by the input gate, or ``"error"``; only ``"ok"`` has a probability and a label.
@@ -117,14 +125,14 @@ class Result:
 
     @property
     def heatmap(self) -> Heatmap:
-        """The heatmap, drawn when it is asked for.
+        """The heatmap, drawn when it is asked for; neutral at the threshold that decided.
 
         Raises:
             UsageError: the image was refused or failed, so there is no map.
         """
         if self.evidence is None:
             raise UsageError(f"a result with status {self.status!r} has no heatmap")
-        return Heatmap(self.evidence.radiograph, self.evidence.cam, self.evidence.box)
+        return Heatmap(self.evidence.radiograph, self.evidence.cam, self.evidence.box, neutral=self.threshold)
 
     def without_evidence(self) -> Result:
         """The same result without the pixels and the map that its heatmap would be drawn from."""
@@ -133,11 +141,14 @@ class Result:
     def to_json(self, heatmap: str | None = None) -> dict[str, Any]:
         """The object that ``cxr-edge classify --json`` prints, one a line; fields that don't apply are null.
 
+        JSON is UTF-8: in a path that is not, each byte that does not fit is spelled out, 0xFF as a backslash and
+        ``udcff``.
+
         Args:
             heatmap: path of the heatmap picture that was written, if one was.
         """
         return {
-            "path": self.path,
+            "path": _spelled_out(self.path),
             "frame": self.frame,
             "status": self.status,
             "probability": self.probability,
@@ -153,7 +164,7 @@ class Result:
             "gate": self.gate.to_json() if self.gate else None,
             "window": {"lo": self.window.lo, "hi": self.window.hi, "rule": self.window_rule} if self.window else None,
             "lungs": {"found": None, "box": None, "variant": self.variant},
-            "heatmap": heatmap,
+            "heatmap": _spelled_out(heatmap),
             "warnings": list(self.warnings),
             "input_sha256": self.input_sha256,
             "timings_ms": self.timings.to_json(),
@@ -167,3 +178,8 @@ class Result:
                 else None
             ),
         }
+
+
+def _spelled_out(path: str | None) -> str | None:
+    """The path in valid Unicode: half surrogate pairs, Python's stand-ins for bytes that are not UTF-8, as escapes."""
+    return None if path is None else path.encode("utf-8", "backslashreplace").decode()

@@ -92,6 +92,7 @@ def test_public_names_are_sorted_importable_and_complete() -> None:
         "Box",
         "Classifier",
         "CxrEdgeError",
+        "DecodeLimits",
         "Frame",
         "Radiograph",
         "Result",

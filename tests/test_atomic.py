@@ -17,6 +17,12 @@ def test_the_file_holds_exactly_the_bytes_and_nothing_else_is_left(tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
 
 
+def test_a_path_may_be_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_atomically("result.json", b"new")
+    assert (tmp_path / "result.json").read_bytes() == b"new"
+
+
 def test_an_existing_file_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     path.write_bytes(b"a much longer old text")

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -123,7 +125,7 @@ def test_a_missing_bundle_is_named(tmp_path: Path) -> None:
 def test_the_default_bundle_lies_in_the_package() -> None:
     import cxr_edge
 
-    assert default_bundle_path() == Path(cxr_edge.__path__[0]) / "models" / "default"
+    assert default_bundle_path() == Path(str(cxr_edge.__file__)).parent / "models" / "default"
 
 
 def test_a_missing_default_bundle_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,3 +225,17 @@ def test_a_golden_file_that_is_no_frame_is_refused(bundle_parts: Any, tmp_path: 
     bundle_parts.files["golden.npy"] = buffer.getvalue()
     with pytest.raises(BundleError, match="one uint8 or uint16 frame"):
         open_bundle(bundle_parts.write(tmp_path / "b")).golden_radiograph()
+
+
+@pytest.mark.parametrize("place", ["stat", "scandir", "open", "read"])
+def test_a_bundle_that_cannot_be_read_is_a_bundle_error(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    target = {"stat": (Path, "is_dir"), "scandir": (os, "scandir"), "open": (os, "open"), "read": (os, "fstat")}[place]
+    with monkeypatch.context() as patched:
+        patched.setattr(*target, refuse)
+        with pytest.raises(BundleError, match="Permission denied"):
+            open_bundle(tiny_bundle)

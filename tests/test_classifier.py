@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from cxr_edge import Classifier, Frame, Radiograph
+from cxr_edge import Classifier, Frame, Radiograph, Window
+from cxr_edge.engines import Engine
 from cxr_edge.errors import (
+    BundleError,
     CorruptInputError,
     EngineError,
     UnsupportedInputError,
@@ -143,6 +148,113 @@ def test_a_frame_that_its_pixels_cannot_hold_is_refused(classifier: Classifier, 
 def test_a_colour_array_is_refused(classifier: Classifier) -> None:
     with pytest.raises(UsageError, match=r"\[H, W\]"):
         classifier.classify((np.zeros((300, 300, 3), np.uint8), Frame(bits_stored=8)))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"bits_stored": "8"},
+        {"bits_stored": 7.5},
+        {"bits_stored": 8, "padding": (5,)},
+        {"bits_stored": 8, "padding": (5, 4)},
+        {"bits_stored": 8, "padding": (0, 2**40)},
+        {"bits_stored": 8, "padding": (0.5, 2)},
+        {"bits_stored": 8, "window": (0, 255)},
+    ],
+)
+def test_a_frame_that_describes_nothing_is_refused_when_it_is_made(fields: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        Frame(**fields)
+
+
+def test_a_radiograph_with_a_padding_that_is_no_range_is_refused() -> None:
+    with pytest.raises(UsageError, match="padding"):
+        Radiograph(np.zeros((9, 9), np.uint8), Window(0, 255), padding=(5,))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("bad", [None, 7, ([[1]], Frame(8)), (np.zeros((9, 9), np.uint8), 8), (1, 2, 3)])
+def test_something_that_is_no_image_fails_alone(classifier: Classifier, bad: Any) -> None:
+    results = list(classifier.classify_many([bad, phantom(SPEC)]))
+    assert [result.status for result in results] == ["error", "ok"]
+    assert results[0].failure is not None and results[0].failure.code == "usage"
+
+
+@pytest.mark.parametrize("stage", ["decode", "preprocess"])
+def test_a_bug_costs_only_the_image_that_meets_it_and_quotes_nothing(
+    classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    write_png(render(SPEC), tmp_path / "x.png")
+
+    def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("DOE^JANE")
+
+    results = classifier.classify_many([tmp_path / "x.png", phantom(SPEC)], ahead=0)
+    with monkeypatch.context() as patched:
+        patched.setattr(f"cxr_edge.classifier.{stage}", fail)
+        failed = next(results)
+    assert failed.status == "error" and failed.path == str(tmp_path / "x.png")
+    assert failed.failure is not None
+    assert (failed.failure.code, failed.failure.exit_code) == ("internal", 1)
+    assert "ZeroDivisionError" in failed.failure.message and "JANE" not in failed.failure.message
+    assert next(results).status == "ok"
+
+
+@pytest.mark.parametrize("kind", [str, Path, str.encode])
+def test_a_single_source_instead_of_several_is_refused_at_once(
+    classifier: Classifier, kind: Callable[..., Any]
+) -> None:
+    with pytest.raises(UsageError, match="list"):
+        classifier.classify_many(kind("x.png"))
+
+
+def test_leaving_a_batch_early_waits_for_no_queued_decode(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[object] = []
+    second_runs, go_on = threading.Event(), threading.Event()
+
+    def slow(source: object, **_: object) -> Radiograph:
+        decoded.append(source)
+        if len(decoded) == 2:
+            second_runs.set()
+            go_on.wait(10)
+        return phantom(SPEC)
+
+    monkeypatch.setattr("cxr_edge.classifier.decode", slow)
+    results = classifier.classify_many([b"1", b"2", b"3", b"4"], ahead=3)
+    assert next(results).status == "ok"
+    assert second_runs.wait(10)
+    threading.Timer(0.2, go_on.set).start()
+    results.close()  # type: ignore[attr-defined]
+    assert decoded == [b"1", b"2"]
+
+
+def test_an_engine_that_fails_to_warm_up_is_closed(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[Engine] = []
+    close = Engine.close
+
+    def fail(_: Engine) -> None:
+        raise EngineError("no memory left")
+
+    def closing(engine: Engine) -> None:
+        closed.append(engine)
+        close(engine)
+
+    monkeypatch.setattr(Engine, "warm_up", fail)
+    monkeypatch.setattr(Engine, "close", closing)
+    with pytest.raises(EngineError, match="no memory left"):
+        Classifier.open(tiny_bundle)
+    assert len(closed) == 1
+
+
+@pytest.mark.parametrize(("section", "value"), [("gate", {"max_tilt": 3}), ("data_use", {"parts": {}})])
+def test_a_section_that_cannot_be_read_is_a_bundle_error_before_an_engine_opens(
+    bundle_parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, section: str, value: dict[str, Any]
+) -> None:
+    bundle = bundle_parts.write(tmp_path / "b", lambda manifest: manifest.update({section: value}))
+    monkeypatch.setattr("cxr_edge.classifier.open_engine", lambda *_, **__: pytest.fail("an engine was opened"))
+    with pytest.raises(BundleError, match=section):
+        Classifier.open(bundle)
 
 
 @pytest.mark.real_data

@@ -26,7 +26,7 @@ def warmth(picture: np.ndarray) -> np.ndarray:
 
 
 def test_without_evidence_the_picture_is_the_radiograph_as_displayed() -> None:
-    picture = heatmap(np.full((7, 7), -3.0)).overlay(legend=False)
+    picture = heatmap(np.zeros((7, 7))).overlay(legend=False)
     assert picture.dtype == np.uint8
     assert np.array_equal(picture, np.repeat(displayed_grey(FRAME)[..., None], 3, axis=2))
 
@@ -108,10 +108,17 @@ def test_colours_darken_steadily_so_that_they_read_in_grey_too() -> None:
         assert (np.diff(luminance) < 0).all()
 
 
-def test_evidence_for_normal_is_cool_and_shown_only_on_request() -> None:
+def test_evidence_for_normal_is_cool_unless_the_scale_leaves_it_out() -> None:
     against = heatmap(np.full((7, 7), -6.0))
-    assert (warmth(against.overlay(legend=False)) == 0).all()
-    assert (warmth(against.overlay(ColourScale(show_normal=True), legend=False)) < 0).all()
+    assert (warmth(against.overlay(legend=False)) < 0).all()
+    assert (warmth(against.overlay(ColourScale(), legend=False)) == 0).all()
+
+
+def test_without_a_scale_the_heatmaps_own_neutral_parts_warm_from_cool() -> None:
+    cam = np.full((7, 7), 2.0, np.float32)
+    for neutral, sign in ((1.0, 1), (2.0, 0), (3.0, -1)):
+        picture = Heatmap(FRAME, cam, WHOLE, neutral=neutral).overlay(legend=False)
+        assert (np.sign(warmth(picture)) == sign).all()
 
 
 def test_neutral_evidence_has_no_colour_whatever_the_threshold() -> None:
@@ -130,6 +137,19 @@ def test_the_legend_stands_beside_the_picture_with_the_same_colours(show_normal:
     bar = shown[:, 315].astype(int)
     assert (bar[:, 0] - bar[:, 2]).max() > 50
     assert ((bar[:, 0] - bar[:, 2]).min() < -50) == show_normal
+
+
+@pytest.mark.parametrize("height", [1, 16, 47, 95])
+def test_a_picture_too_low_for_the_legend_is_saved_without(height: int, tmp_path: Path) -> None:
+    frame = Radiograph(np.zeros((height, 60), np.uint8), Window(0, 255))
+    heatmap(np.ones((7, 7)), Box(0, 0, height, 60), frame).save_png(tmp_path / "low.png")
+    with Image.open(tmp_path / "low.png") as image:
+        assert image.size == (60, height)
+
+
+def test_a_picture_is_saved_under_a_path_given_as_text(tmp_path: Path) -> None:
+    heatmap(np.ones((7, 7))).save_png(str(tmp_path / "evidence.png"))
+    assert (tmp_path / "evidence.png").is_file()
 
 
 def test_a_tiny_frame_has_a_picture_too() -> None:

@@ -84,10 +84,18 @@ def open_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
         path: its directory; None means the one that ships with the package.
 
     Raises:
-        BundleError: missing, an archive, incomplete, damaged, of a newer schema, or with weights in files outside.
+        BundleError: missing, an archive, unreadable, incomplete, damaged, of a newer schema, or with weights in files
+            outside.
     """
     directory = default_bundle_path() if path is None else Path(path)
-    _check_is_directory(directory, is_default=path is None)
+    try:
+        _check_is_directory(directory, is_default=path is None)
+        return _verified(directory)
+    except OSError as error:
+        raise BundleError(f"cannot read the bundle at {directory}: {error.strerror}; check its permissions") from error
+
+
+def _verified(directory: Path) -> Bundle:
     manifest_bytes = read_regular_file(directory / MANIFEST_NAME, MAX_MANIFEST_BYTES)
     manifest = read_manifest(manifest_bytes)
     check_listing(directory, manifest.files)

@@ -72,10 +72,13 @@ def read_regular_file(path: Path, limit: int) -> bytes:
         BundleError: missing, unreadable, a link or something else that is no regular file, or larger.
     """
     try:
-        descriptor = os.open(path, OPEN_FLAGS)
+        return _read_regular_file(path, limit)
     except OSError as error:
         raise BundleError(f"cannot read {path.name} of the bundle: {error.strerror}") from error
-    with os.fdopen(descriptor, "rb") as file:
+
+
+def _read_regular_file(path: Path, limit: int) -> bytes:
+    with os.fdopen(os.open(path, OPEN_FLAGS), "rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise BundleError(f"{path.name} of the bundle is not a regular file; links and folders are not allowed")

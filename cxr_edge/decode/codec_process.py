@@ -18,7 +18,7 @@ import numpy as np
 from cxr_edge.decode.codecs import CodecRequest, Samples
 from cxr_edge.decode.limits import DecodeLimits
 from cxr_edge.decode.wire import WireError, read_exactly, read_head, write_message
-from cxr_edge.errors import CorruptInputError, CxrEdgeError, ResourceLimitError, UnsupportedInputError
+from cxr_edge.errors import CorruptInputError, CxrEdgeError, ResourceLimitError, UnsupportedInputError, UsageError
 
 __all__ = ["CodecProcess"]
 
@@ -58,8 +58,9 @@ class CodecProcess:
         Raises:
             CorruptInputError: the data is damaged, or crashed the codec.
             UnsupportedInputError: a kind of image that is not read.
-            ResourceLimitError: more memory or time than `limits` allow.
-            CxrEdgeError: the child cannot be started at all.
+            ResourceLimitError: more memory or time than `limits` allow, or the system has no room for a child.
+            UsageError: this program has no Python interpreter to start a child with.
+            CxrEdgeError: the child ends as it starts.
         """
         with self._lock:
             process = self._running_process()
@@ -137,19 +138,27 @@ class _Deadline:
 
 
 def _start() -> subprocess.Popen[bytes]:
-    if not sys.executable:
-        raise CxrEdgeError(
-            "no codec process can start: sys.executable is empty; decode with DecodeLimits(isolate=False)"
+    if not sys.executable or getattr(sys, "frozen", False):
+        # A frozen program's sys.executable is the program: started as a child it would run itself all over again.
+        raise UsageError(
+            "no codec process can start, because this program is frozen or embeds Python and so has no interpreter "
+            "of its own; pass limits=DecodeLimits(isolate=False) to decode within this process"
         )
     single_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # idle pools would cost memory and start-up
     path = [str(Path(entry).resolve()) for entry in sys.path]
-    process = subprocess.Popen(
-        [sys.executable, "-I", "-c", BOOTSTRAP, json.dumps(path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env={**os.environ, **single_thread},
-    )
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-c", BOOTSTRAP, json.dumps(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, **single_thread},
+        )
+    except OSError as error:  # no memory, no process or no file descriptor left
+        raise ResourceLimitError(
+            f"the codec process cannot start: {error.strerror}; free memory or raise the limits of this process "
+            "(ulimit -n, ulimit -u)"
+        ) from error
     for stream in (process.stdin, process.stdout):
         _widen(_pipe(stream))
     return process

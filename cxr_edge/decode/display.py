@@ -13,7 +13,7 @@ from typing import Literal
 from cxr_edge.decode.dicom_dataset import DicomDataset, tag_name
 from cxr_edge.decode.image_description import ImageDescription
 from cxr_edge.errors import CorruptInputError, UnsupportedInputError
-from cxr_edge.records import MAX_WINDOW_SPAN, Window, full_range
+from cxr_edge.records import INT32, MAX_WINDOW_SPAN, Window, full_range
 
 __all__ = ["Display", "describe_display", "window_in_stored_units"]
 
@@ -72,6 +72,7 @@ def window_in_stored_units(lower: float, upper: float, slope: float, intercept: 
     stored unit is the step that it is: the first stored value beyond it displays the far end, the one before the near.
 
     Raises:
+        CorruptInputError: ends outside 32 bits, where no stored value can be.
         UnsupportedInputError: a span above 65,535 stored units.
     """
     first, second = (lower - intercept) / slope, (upper - intercept) / slope
@@ -87,6 +88,8 @@ def window_in_stored_units(lower: float, upper: float, slope: float, intercept: 
         raise UnsupportedInputError(
             f"DICOM {tag_name('WindowWidth')} spans more than {MAX_WINDOW_SPAN} stored values, all that 16 bits have"
         )
+    if lo < INT32.min or hi > INT32.max:
+        raise CorruptInputError(f"DICOM {tag_name('WindowCenter')} puts the window beyond every stored value")
     return Window(lo, hi)
 
 

@@ -6,11 +6,13 @@ from typing import Literal
 
 from cxr_edge.errors import CorruptInputError, UnsupportedInputError
 
-__all__ = ["InputFormat", "sniff"]
+__all__ = ["SNIFFED_BYTES", "InputFormat", "sniff"]
 
 InputFormat = Literal["dicom", "jpeg", "png"]
 
 DICOM_PREFIX = slice(128, 132)  # PS3.10 7.1: 128 bytes of preamble, then "DICM"
+SNIFFED_BYTES = 132
+"""How much of a file's beginning `sniff` looks at."""
 
 KNOWN_BUT_UNSUPPORTED: tuple[tuple[bytes, str], ...] = (
     (b"GIF8", "GIF"),

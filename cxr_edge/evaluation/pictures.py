@@ -7,16 +7,14 @@ pyplot: no global figure list, no back end chosen for the rest of the process.
 from __future__ import annotations
 
 import io
-import os
-import tempfile
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_edge.errors import OutputError, UsageError
+from cxr_edge.atomic import write_atomically
+from cxr_edge.errors import UsageError
 from cxr_edge.evaluation.evaluate import Evaluation
 from cxr_edge.evaluation.predictions import Predictions
 from cxr_edge.evaluation.reliability import ReliabilityBin, reliability_bins
@@ -184,20 +182,6 @@ def _line_above(axes: Axes, row: int, text: str, colour: str, weight: str) -> No
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """Write beside the target and rename, so that no half-written picture is ever visible."""
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=DOTS_PER_INCH, metadata={"Software": None})
-    part: Path | None = None
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".picture-", delete=False) as file:
-            part = Path(file.name)
-            file.write(drawn.getvalue())
-            file.flush()
-            os.fsync(file.fileno())
-        part.chmod(0o644)
-        part.replace(path)
-    except OSError as error:
-        if part is not None:
-            with suppress(OSError):
-                part.unlink()
-        raise OutputError(f"cannot write picture {path}: {error.strerror}") from error
+    write_atomically(path, drawn.getvalue())

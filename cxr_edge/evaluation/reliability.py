@@ -149,12 +149,13 @@ def calibration_line(
         groups: ``[n]`` patient ids, or None.
 
     Returns:
-        None where the likelihood has no maximum: one class, equal logits, or a threshold that separates the classes.
+        None where the likelihood has no maximum (one class, equal logits, or a threshold that separates the classes),
+        and where all images are of one patient, so that nothing is known about the spread between patients.
     """
     truth, x = np.asarray(labels, dtype=np.float64), np.asarray(calibrated_logits, dtype=np.float64)
-    if _separated(truth == 1, x):
-        return None
     patients = patient_index(groups, truth.size)
+    if _separated(truth == 1, x) or not patients.any():
+        return None
     # Fitting on the standardised logit keeps the 2x2 system well conditioned whatever the logits' scale.
     centre, scale = float(x.mean()), float(x.std())
     design = np.stack([np.ones_like(x), (x - centre) / scale], axis=1)

@@ -161,3 +161,9 @@ def test_contradicting_presentation_lut_is_said(dicom: DicomWriter, ramp: np.nda
     radiograph = decode(dicom(ramp, PresentationLUTShape="INVERSE"))
     assert not radiograph.inverted
     assert "PresentationLUTShape" in radiograph.warnings[0]
+
+
+@pytest.mark.parametrize("center", ["1e12", "-1e12", "1e300"])
+def test_a_window_beyond_every_stored_value_is_corrupt(center: str, dicom: DicomWriter) -> None:
+    with pytest.raises(CorruptInputError, match="WindowCenter"):
+        decode(dicom(np.zeros((8, 8), np.uint16), WindowCenter=center, WindowWidth="400"))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import struct
@@ -19,7 +20,7 @@ from cxr_edge.decode import codec_process
 from cxr_edge.decode.codec_process import CodecProcess
 from cxr_edge.decode.codecs import CodecRequest
 from cxr_edge.decode.limits import DEFAULT_LIMITS, DecodeLimits
-from cxr_edge.errors import CorruptInputError, ResourceLimitError
+from cxr_edge.errors import CorruptInputError, ResourceLimitError, UsageError
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="stops and kills the child with POSIX signals")
 
@@ -174,3 +175,27 @@ def test_the_child_imports_neither_pydicom_nor_an_inference_runtime() -> None:
     script = "import sys, cxr_edge.decode.worker; print(*{'pydicom', 'onnxruntime', 'torch'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert run.stdout.split() == []
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENOMEM, errno.EAGAIN])
+def test_a_system_without_room_for_a_child_is_a_resource_limit(
+    number: int, codecs: CodecProcess, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(subprocess, "Popen", refuse)
+        with pytest.raises(ResourceLimitError, match=os.strerror(number)):
+            codecs.run(PNG, content, DEFAULT_LIMITS)
+    assert codecs.run(PNG, content, DEFAULT_LIMITS).precision == 8
+
+
+@pytest.mark.parametrize(("name", "value"), [("executable", ""), ("frozen", True)])
+def test_a_program_without_an_interpreter_is_told_to_decode_in_its_own_process(
+    name: str, value: object, codecs: CodecProcess, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, name, value, raising=False)
+    with pytest.raises(UsageError, match="isolate=False"):
+        codecs.run(PNG, content, DEFAULT_LIMITS)
+    assert codecs.pid is None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import subprocess
 import sys
 
@@ -42,6 +44,17 @@ def test_an_unwritable_place_is_an_output_error(picture, evaluated, tmp_path):
     pytest.importorskip("matplotlib")
     with pytest.raises(OutputError):
         picture(*evaluated, tmp_path / "none" / "picture.png")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX")
+def test_a_picture_gets_the_mode_that_any_new_file_would_get(evaluated, tmp_path):
+    pytest.importorskip("matplotlib")
+    before = os.umask(0o077)
+    try:
+        roc_picture(*evaluated, tmp_path / "roc.png")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "roc.png").stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("picture", PICTURES)

@@ -114,3 +114,8 @@ def test_bins_hold_every_image_once_with_their_means():
 def test_empty_bins_are_left_out_and_one_belongs_to_the_last():
     bins = reliability_bins([0, 1], [0.0, 1.0])
     assert [(part.low, part.high, part.images) for part in bins] == [(0.0, 0.1, 1), (0.9, 1.0, 1)]
+
+
+def test_images_of_one_patient_give_no_line():
+    labels, logits = calibrated(6, n=40)
+    assert calibration_line(labels, logits, ["p"] * 40) is None
