@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import dataclass
-from importlib import metadata
+from importlib import import_module, metadata
 
 import cxr_edge
 from cxr_edge.bundle import Bundle, open_bundle
 from cxr_edge.engines import ENGINES, available_threads
+from cxr_edge.errors import BundleError
 from cxr_edge.preprocess import implementation
 
 __all__ = ["BundleSummary", "EngineStatus", "Installation", "installation"]
@@ -48,7 +49,8 @@ class Installation:
         threads: CPU cores that this process may use.
         preprocessing: the implementation in use; numpy where the native extension was not built.
         engines: every engine that this version knows, installed or not.
-        bundle: the bundle that was asked about.
+        bundle: the bundle that was asked about; None when the one that ships can't be opened.
+        bundle_error: why not, else None.
     """
 
     version: str
@@ -57,15 +59,23 @@ class Installation:
     threads: int
     preprocessing: str
     engines: tuple[EngineStatus, ...]
-    bundle: BundleSummary
+    bundle: BundleSummary | None
+    bundle_error: str | None
 
 
 def installation(bundle: str | os.PathLike[str] | None = None) -> Installation:
     """What is installed, with a summary of a bundle (None: the one that ships).
 
     Raises:
-        BundleError: the bundle can't be opened.
+        BundleError: the bundle that was asked for by name can't be opened; for the one that ships, the record says so.
     """
+    shown, bundle_error = None, None
+    try:
+        shown = summary(open_bundle(bundle))
+    except BundleError as error:
+        if bundle is not None:
+            raise
+        bundle_error = str(error)
     return Installation(
         version=cxr_edge.__version__,
         python=platform.python_version(),
@@ -73,11 +83,27 @@ def installation(bundle: str | os.PathLike[str] | None = None) -> Installation:
         threads=available_threads(),
         preprocessing=implementation(),
         engines=tuple(
-            EngineStatus(row.name, metadata.version(row.runtime) if row.is_installed() else None, row.requirement)
+            EngineStatus(row.name, runtime_version(row.runtime) if row.is_installed() else None, row.requirement)
             for row in ENGINES
         ),
-        bundle=summary(open_bundle(bundle)),
+        bundle=shown,
+        bundle_error=bundle_error,
     )
+
+
+def runtime_version(module: str) -> str:
+    """The version of an installed runtime, or "installed" where neither its package nor its module tells.
+
+    The module of one name can come from packages of others: onnxruntime from onnxruntime-gpu, too.
+    """
+    try:
+        return metadata.version(module)
+    except metadata.PackageNotFoundError:
+        pass
+    try:
+        return str(getattr(import_module(module), "__version__", "installed"))
+    except ImportError:
+        return "installed"
 
 
 def summary(bundle: Bundle) -> BundleSummary:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from cxr_edge.cli.application import app, describe, reported
 from cxr_edge.cli.options import BundleOption, DebugOption, JsonOption
+
+if TYPE_CHECKING:
+    from cxr_edge.installation import BundleSummary
 
 
 @app.command()
@@ -31,11 +35,18 @@ def info(bundle: BundleOption = None, as_json: JsonOption = False, debug: DebugO
                 f"{engine.name} {engine.version}" if engine.version else f"{engine.name}: pip install '{engine.extra}'"
                 for engine in found.engines
             ),
-            bundle=f"{found.bundle.name} {found.bundle.version} ({found.bundle.path})",
-            released="yes" if found.bundle.released else "NO: its results are marked",
-            precisions=", ".join(found.bundle.precisions),
-            input=found.bundle.input,
-            operating_points=", ".join(found.bundle.operating_points),
-            sha256=found.bundle.sha256,
+            **(bundle_lines(found.bundle) if found.bundle else {"bundle": f"none ({found.bundle_error})"}),
         )
     )
+
+
+def bundle_lines(bundle: BundleSummary) -> dict[str, str]:
+    """The bundle's part of the record, by name of the line."""
+    return {
+        "bundle": f"{bundle.name} {bundle.version} ({bundle.path})",
+        "released": "yes" if bundle.released else "NO: its results are marked",
+        "precisions": ", ".join(bundle.precisions),
+        "input": bundle.input,
+        "operating_points": ", ".join(bundle.operating_points),
+        "sha256": bundle.sha256,
+    }

@@ -28,7 +28,9 @@ EngineOption = Annotated[
 PrecisionOption = Annotated[
     str | None, typer.Option("--precision", help="Model precision; default: the bundle's choice for the device.")
 ]
-DeviceOption = Annotated[str | None, typer.Option("--device", help="cpu or cuda; default: the engine's.")]
+DeviceOption = Annotated[
+    str | None, typer.Option("--device", help="Where to compute: cpu; default: the engine's choice.")
+]
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", metavar="N", help="Threads to compute with; default: every usable core.")
 ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from types import FrameType
 from typing import Any
@@ -12,6 +13,9 @@ from typing import Any
 from cxr_edge.errors import UsageError
 
 __all__ = ["stop_request", "workstation_module"]
+
+STANDARD_ERROR = 2
+STOPPING = b"\nstopping at the next step; again to stop at once\n"
 
 
 def workstation_module(name: str) -> Any:
@@ -38,11 +42,18 @@ def workstation_module(name: str) -> Any:
 def stop_request() -> Iterator[Callable[[], bool]]:
     """A question that answers true once SIGINT or SIGTERM has come; long work asks it where stopping is safe.
 
-    On leaving, a SIGTERM that came ends the process with 143; SIGINT is left to the caller's KeyboardInterrupt.
+    The first SIGINT says so on standard error, the second raises KeyboardInterrupt at once. On leaving, a SIGTERM that
+    came ends the process with 143; SIGINT is left to the caller's KeyboardInterrupt.
     """
     received: list[int] = []
 
     def remember(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT:
+            if number in received:
+                raise KeyboardInterrupt
+            # Not print: the signal may have come in the middle of one, which cannot be entered twice.
+            with suppress(OSError):
+                os.write(STANDARD_ERROR, STOPPING)
         received.append(number)
 
     before = {number: signal.signal(number, remember) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -62,14 +62,21 @@ ENGINES: tuple[EngineRow, ...] = (
     ),
 )
 
+PLANNED = ("openvino", "tensorrt")
+"""Engines whose runtimes have an extra already but whose adapters are not part of this version."""
+
 
 def engine_row(name: str) -> EngineRow:
     """The row of an engine.
 
     Raises:
-        UsageError: the table has no such name; the message lists those it has.
+        EngineError: a planned engine.
+        UsageError: any other name that the table has not; the message lists those it has.
     """
     for row in ENGINES:
         if row.name == name:
             return row
-    raise UsageError(f"engine {name!r} is unknown; known are auto, {', '.join(row.name for row in ENGINES)}")
+    names = ", ".join(row.name for row in ENGINES)
+    if name in PLANNED:
+        raise EngineError(f"engine {name} is not part of this version, which has: {names}")
+    raise UsageError(f"engine {name!r} is unknown; known are auto, {names}")

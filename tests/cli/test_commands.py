@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+import cxr_edge
 from cxr_edge.cli.application import COMMANDS, app
 from cxr_edge.phantom import PhantomSpec, render
 from cxr_edge.phantom.files import write_dicom, write_png
@@ -151,6 +152,9 @@ def test_a_tampered_bundle_is_6_and_a_missing_one_too(image: Path, tiny_bundle: 
     ("options", "code"),
     [
         (["--engine", "abacus"], 2),
+        (["--engine", "native"], 2),
+        (["--engine", "openvino"], 7),
+        (["--engine", "tensorrt"], 7),
         (["--precision", "int8"], 7),
         (["--device", "cuda"], 7),
         (["--threads", "0"], 2),
@@ -164,9 +168,27 @@ def test_bad_options_give_their_codes(image: Path, tiny_bundle: Path, options: l
     assert "Traceback" not in result.output
 
 
-def test_debug_shows_the_error_itself(image: Path, tmp_path: Path) -> None:
+def test_debug_shows_the_traceback_and_keeps_the_exit_code(image: Path, tmp_path: Path) -> None:
     result = run("classify", image, "--bundle", tmp_path / "nowhere", "--debug")
-    assert type(result.exception).__name__ == "BundleError"
+    assert result.exit_code == 6
+    assert "Traceback" in result.stderr and result.stderr.splitlines()[-1].startswith("error: ")
+
+
+def test_the_version_is_told() -> None:
+    result = run("--version")
+    assert result.exit_code == 0
+    assert result.stdout == f"cxr-edge {cxr_edge.__version__}\n"
+
+
+def test_a_sentence_of_the_help_is_broken_only_where_the_line_is_full() -> None:
+    text = CliRunner().invoke(app, ["classify", "--help"], env={"COLUMNS": "100"}).stdout
+    start = text.index("Exit code 0")
+    lines = text[start : text.index("any was not.")].splitlines()
+    assert len(lines) == 2
+
+
+def test_the_device_option_offers_only_what_an_engine_runs_on() -> None:
+    assert "cuda" not in run("classify", "--help").stdout
 
 
 def test_self_test_passes_and_fails_with_11_when_the_expected_logit_is_another(

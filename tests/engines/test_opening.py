@@ -55,6 +55,12 @@ def test_an_unknown_engine_lists_the_known_ones(tiny_bundle: Path) -> None:
         open_engine(open_bundle(tiny_bundle), "tensorflow")
 
 
+@pytest.mark.parametrize("name", ["openvino", "tensorrt"])
+def test_an_engine_that_this_version_has_not_says_so(tiny_bundle: Path, name: str) -> None:
+    with pytest.raises(EngineError, match=f"^engine {name} is not part of this version, which has: onnxruntime$"):
+        open_engine(open_bundle(tiny_bundle), name)
+
+
 def test_an_engine_whose_runtime_does_not_load_is_an_engine_error(
     tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
