@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -82,22 +83,34 @@ def train_from_options(
     def progressed(progress: Progress) -> None:
         show(current, progress.epoch + progress.step / progress.steps, progress.epochs, progress.loss)
 
-    # Weights and moments that decay towards zero become denormal, which makes CPU arithmetic many times slower.
-    torch.set_flush_denormal(True)
-    run = train(
-        options.output,
-        labels,
-        members_of(options, labels),
-        config,
-        release_fold=options.release_fold,
-        initial=options.initial,
-        device=device,
-        watcher=Watcher(started, progressed, stop_requested, note),
-        only=options.only,
-    )
+    with denormals_flushed():
+        run = train(
+            options.output,
+            labels,
+            members_of(options, labels),
+            config,
+            release_fold=options.release_fold,
+            initial=options.initial,
+            device=device,
+            watcher=Watcher(started, progressed, stop_requested, note),
+            only=options.only,
+        )
     if options.cross_validate and options.task == "abnormality" and all(map(run.finished, run.members)):
         write_out_of_fold(run)
     return run
+
+
+@contextmanager
+def denormals_flushed() -> Iterator[None]:
+    """Denormal numbers count as zero inside the block and no longer after it: the setting is the whole process's.
+
+    Weights and moments that decay towards zero become denormal, which makes CPU arithmetic many times slower.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def configuration(options: TrainingOptions) -> TrainingConfig:

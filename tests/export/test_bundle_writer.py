@@ -158,5 +158,5 @@ def test_when_the_last_rename_fails_the_old_bundle_is_put_back(
 
 
 def test_a_missing_parent_is_an_output_error(bundle_parts: Any, tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match="No such file"):
+    with pytest.raises(OutputError, match="there is no folder"):
         write_bundle(tmp_path / "none" / "b", bundle_parts.manifest, bundle_parts.files)

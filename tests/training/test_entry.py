@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tiny_run import TinyRun, three_folds, tiny_checkpoint, tiny_options
@@ -14,7 +15,14 @@ from tiny_run import TinyRun, three_folds, tiny_checkpoint, tiny_options
 from cxr_edge.errors import DatasetError, UsageError
 from cxr_edge.labels import LabelFile, read_labels
 from training.config import Stage
-from training.entry import configuration, device_of, members_of, train_from_options, with_shuffled_labels
+from training.entry import (
+    configuration,
+    denormals_flushed,
+    device_of,
+    members_of,
+    train_from_options,
+    with_shuffled_labels,
+)
 from training.model import NIH_LABELS
 
 
@@ -159,3 +167,11 @@ def test_how_the_checkpoint_was_adapted_is_told(data: Path, tmp_path: Path) -> N
     train_from_options(options, quiet, lambda: False, notes.append)
     assert notes[0] == f"starting from {initial}, a cxr-edge checkpoint"
     assert any("head" in note for note in notes[1:])
+
+
+def test_training_leaves_the_process_with_denormal_numbers() -> None:
+    """Flushing them is a state of the whole process; whoever trains from Python must get it back."""
+    with denormals_flushed():
+        pass
+    smallest = np.array([5e-324])
+    assert (smallest * 1.0)[0] > 0
