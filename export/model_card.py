@@ -69,8 +69,8 @@ def render_card(
             "",
             "Two kinds of figures, never mixed. Intervals are 95 %.",
             "",
-            f"**This bundle**, measured on fold {run.release_fold}, which no part of it has seen: not training, not "
-            "the choice of recipe, not the temperature, not the thresholds.",
+            f"**This bundle**, measured on fold {run.release_fold}, which nothing in it was fitted on: not the "
+            "weights, not the temperature, not the thresholds.",
             "",
             fenced(evaluation_text(evaluation)),
             "",
