@@ -8,12 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from tiny_bundle import BundleParts
 
 # With import-mode=importlib the tests are no package: what several of them are built from is imported from here.
 sys.path.insert(0, str(Path(__file__).parent / "builders"))
+
+# The same examples in every run: a red CI must mean that the change broke something.
+settings.register_profile("reproducible", derandomize=True)
+settings.load_profile("reproducible")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

@@ -40,7 +40,7 @@ def display_settings(draw: st.DrawFn) -> dict[str, Any]:
     return {
         "window": Window(lo, lo + draw(st.integers(1, 65_535))),
         "inverted": draw(st.booleans()),
-        "padding": draw(st.none() | st.just((first, first + draw(st.integers(-1, 50_000))))),
+        "padding": draw(st.none() | st.just((first, first + draw(st.integers(0, 50_000))))),
     }
 
 
