@@ -237,13 +237,14 @@ def train_member(run: Run, member: Member, network: CheXNet, device: torch.devic
         on_epoch=watched,
         stop_requested=watcher.stop_requested,
     )
+    result = fitting.result
     save_checkpoint(
         run.model_path(member.name),
-        fitting.result,
+        result,
         labels=tuple(run.record["outputs"]),
         preprocess=config.preprocess,
     )
-    logits = predict(fitting.result, held_out, config.preprocess.height, device) if member.held_out else empty()
+    logits = predict(result, held_out, config.preprocess.height, device) if member.held_out else empty()
     write_predictions(directory / "predictions.csv", member.held_out, logits, held_out.targets, run.record["outputs"])
     (directory / "state.pt").unlink()
 

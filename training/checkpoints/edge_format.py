@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +11,8 @@ from typing import Any
 
 import torch
 
-from cxr_edge.errors import BundleError, DatasetError, OutputError, UsageError
+from cxr_edge.atomic import write_atomically
+from cxr_edge.errors import BundleError, DatasetError, UsageError
 from cxr_edge.preprocess.spec import PreprocessSpec
 from training.checkpoints.normalisation import Normalisation
 from training.checkpoints.state import StateDict, check_finite, find_state_dict
@@ -91,7 +90,7 @@ def save_checkpoint(
     }
     buffer = io.BytesIO()
     torch.save({**_as_json(description), "state_dict": state}, buffer)
-    _write_whole(path, buffer.getbuffer())
+    write_atomically(path, buffer.getvalue())
 
 
 def parse_edge_checkpoint(payload: Mapping[str, Any], source: str) -> EdgeCheckpoint:
@@ -139,24 +138,3 @@ def _as_json(description: dict[str, Any]) -> dict[str, Any]:
     except (TypeError, ValueError) as error:
         raise UsageError(f"checkpoint metadata must be JSON values with finite numbers: {error}") from error
     return values
-
-
-def _write_whole(path: Path, content: memoryview) -> None:
-    """Replaces the file in one step: temporary file beside it, fsync, rename, fsync of the directory."""
-    # A name of its own length: the target's may already be as long as the file system allows.
-    temporary = path.parent / f".checkpoint-{secrets.token_hex(8)}.tmp"
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-    except OSError as error:
-        raise OutputError(f"checkpoint {path} cannot be written: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
