@@ -15,6 +15,7 @@ from calibration.probability import fit_temperature
 from cxr_edge.atomic import write_atomically
 from cxr_edge.errors import DatasetError
 from cxr_edge.evaluation.recipe import OUT_OF_FOLD
+from training.held_out import PREDICTIONS
 from training.run import Run
 
 __all__ = ["write_out_of_fold"]
@@ -60,7 +61,7 @@ def write_out_of_fold(run: Run) -> None:
 
 def held_out_images(run: Run, member: str) -> list[HeldOutImage]:
     """What a member predicted."""
-    with (run.directory / member / "predictions.csv").open(newline="") as file:
+    with (run.directory / member / PREDICTIONS).open(newline="") as file:
         return [
             HeldOutImage(
                 file=row["file"],

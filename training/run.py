@@ -7,8 +7,6 @@ weights) and ``predictions.csv`` (logits of the held-out images); ``RUN/curves.p
 from __future__ import annotations
 
 import copy
-import csv
-import io
 import json
 import platform
 from collections.abc import Callable, Sequence
@@ -25,14 +23,16 @@ import cxr_edge
 from cxr_edge.atomic import output_errors, write_atomically
 from cxr_edge.data_use import UNKNOWN_ORIGIN, DataUse, Footprint, footprint, image_sha256
 from cxr_edge.errors import DatasetError, UsageError
-from cxr_edge.labels import LabelFile, LabelledImage
-from training.checkpoints import load_checkpoint, save_checkpoint
+from cxr_edge.labels import LabelFile
+from training.checkpoints import save_checkpoint
 from training.config import TrainingConfig
 from training.curves import draw_curves
 from training.dataset import RadiographDataset, targets_of
 from training.fit import Fitting, Progress, fit, predict
+from training.held_out import PREDICTIONS, write_predictions
 from training.model import NIH_LABELS, CheXNet
 from training.splits import Member
+from training.starting_points import initial_network, starting_point, starting_points
 
 __all__ = ["Run", "Watcher", "train"]
 
@@ -110,7 +110,7 @@ class Run:
 
     def finished(self, member: str) -> bool:
         """Whether a member was trained to the end and predicted its held-out images."""
-        return (self.directory / member / "predictions.csv").exists()
+        return (self.directory / member / PREDICTIONS).exists()
 
 
 def train(
@@ -245,7 +245,7 @@ def train_member(run: Run, member: Member, network: CheXNet, device: torch.devic
         preprocess=config.preprocess,
     )
     logits = predict(result, held_out, config.preprocess.height, device) if member.held_out else empty()
-    write_predictions(directory / "predictions.csv", member.held_out, logits, held_out.targets, run.record["outputs"])
+    write_predictions(directory / PREDICTIONS, member.held_out, logits, held_out.targets, run.record["outputs"])
     (directory / "state.pt").unlink()
 
 
@@ -256,16 +256,6 @@ def datasets_seen(labels: LabelFile, initial: Path | None) -> list[str]:
     if earlier is not None and (earlier / "run.json").exists():
         names |= set(Run.open(earlier).record.get("datasets", ()))
     return sorted(names)
-
-
-def starting_point(initial: Path | None, member: Member) -> Path | None:
-    """The checkpoint that one member starts from; see `train`."""
-    return initial / member.name / "model.pt" if initial is not None and initial.is_dir() else initial
-
-
-def starting_points(initial: Path | None, members: Sequence[Member]) -> list[Path | None]:
-    """The different places that the members start from, in order; None stands for random weights."""
-    return list(dict.fromkeys(starting_point(initial, member) for member in members))
 
 
 def record_data_use(run: Run, member: Member, labels: LabelFile, initial: Path | None) -> None:
@@ -284,59 +274,14 @@ def record_data_use(run: Run, member: Member, labels: LabelFile, initial: Path |
     write_atomically(run.directory / member.name / "data_use.json", json.dumps(seen.to_json()).encode())
 
 
-def initial_network(
-    config: TrainingConfig, initial: Path | None, note: Callable[[str], None] = lambda text: None
-) -> CheXNet:
-    """Random weights from the run's seed, or those of a checkpoint with a fresh head where the outputs differ.
-
-    Args:
-        config: outputs, seed, dropout, and the preprocessing that a checkpoint's input is folded for.
-        initial: the checkpoint, or None.
-        note: told how the checkpoint was adapted and by how much that moved its logits.
-
-    Raises:
-        DatasetError: the checkpoint cannot be used.
-    """
-    outputs = 1 if config.task == "abnormality" else len(NIH_LABELS)
-    torch.manual_seed(config.seed)
-    if initial is None:
-        return CheXNet(outputs=outputs, dropout=config.dropout)
-    loaded = load_checkpoint(initial, outputs=outputs, new_head=True, preprocess=config.preprocess, seed=config.seed)
-    for line in (f"starting from {initial}, a {loaded.format} checkpoint", *loaded.notes):
-        note(line)
-    loaded.model.dropout.p = config.dropout
-    return loaded.model
+def empty() -> NDArray[np.float32]:
+    """No rows: the targets and logits of a member without held-out images."""
+    return np.zeros((0, 1), np.float32)
 
 
 def mean_loss(logits: NDArray[np.float32], targets: NDArray[np.float32]) -> float:
     """Mean cross-entropy of logits ``[N, K]`` against targets ``[N, K]``, in nats."""
     return float(np.mean(np.logaddexp(0.0, logits) - targets * logits))
-
-
-def write_predictions(
-    path: Path,
-    images: Sequence[LabelledImage],
-    logits: NDArray[np.float32],
-    targets: NDArray[np.float32],
-    outputs: Sequence[str],
-) -> None:
-    """One line per held-out image: file, patient, fold, then target and logit of each output at full precision.
-
-    A patient stands as ``dataset/id``: patient 61 of one hospital is not patient 61 of another.
-    """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    columns = [f"{kind}_{name}" for name in outputs for kind in ("target", "logit")]
-    writer.writerow(["file", "patient_id", "fold", *columns])
-    for image, row, truth in zip(images, logits, targets, strict=True):
-        pairs = [value for target, logit in zip(truth, row, strict=True) for value in (int(target), repr(float(logit)))]
-        writer.writerow([image.path.name, "/".join(image.patient), image.fold or "", *pairs])
-    write_atomically(path, text.getvalue().encode())
-
-
-def empty() -> NDArray[np.float32]:
-    """No rows: the targets and logits of a member without held-out images."""
-    return np.zeros((0, 1), np.float32)
 
 
 def versions() -> dict[str, str]:

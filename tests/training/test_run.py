@@ -20,8 +20,9 @@ from training.config import TrainingConfig
 from training.dataset import RadiographDataset, targets_of
 from training.fit import predict
 from training.model import NIH_LABELS
-from training.run import Run, Watcher, initial_network, train
+from training.run import Run, Watcher, train
 from training.splits import Member, cross_validation, held_out_share, whole_set
+from training.starting_points import initial_network
 
 CPU = torch.device("cpu")
 CONFIG = tiny_config()
