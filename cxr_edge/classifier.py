@@ -239,7 +239,7 @@ class Classifier:
         clock = time.perf_counter()
         spec = self.bundle.manifest.preprocess
         image = np.empty((1, 1, spec.height, spec.width), np.float32)
-        preprocess(radiograph, spec, threads=self.engine.describe().threads, out=image[0, 0])
+        preprocess(radiograph, spec, threads=self.engine.options.threads, out=image[0, 0])
         preprocess_ms = milliseconds(clock)
 
         clock = time.perf_counter()

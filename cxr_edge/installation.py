@@ -1,16 +1,16 @@
-"""What is installed on this machine, as a record: version, preprocessing, engines, bundle."""
+"""What is installed on this machine, as a record: version, preprocessing, engines, cache, bundle."""
 
 from __future__ import annotations
 
 import os
 import platform
 from dataclasses import dataclass
-from importlib import import_module, metadata
+from importlib import metadata
 
 import cxr_edge
 from cxr_edge.bundle import Bundle, open_bundle
-from cxr_edge.engines import ENGINES, available_threads
-from cxr_edge.errors import BundleError
+from cxr_edge.engines import ENGINES, available_threads, cache_folder
+from cxr_edge.errors import BundleError, OutputError
 from cxr_edge.preprocess import implementation
 
 __all__ = ["BundleSummary", "EngineStatus", "Installation", "installation"]
@@ -18,11 +18,19 @@ __all__ = ["BundleSummary", "EngineStatus", "Installation", "installation"]
 
 @dataclass(frozen=True, slots=True)
 class EngineStatus:
-    """One engine of the table: its runtime's version, or None where it isn't installed, and what brings it."""
+    """One engine of the table.
+
+    Attributes:
+        name: its name.
+        version: of its runtime; None where it isn't installed.
+        extra: what ``pip install`` needs to bring it.
+        devices: what ``--device`` takes with it, its default first. Whether this machine has them shows on opening.
+    """
 
     name: str
     version: str | None
     extra: str
+    devices: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +56,8 @@ class Installation:
         python, platform: interpreter version and operating system with architecture.
         threads: CPU cores that this process may use.
         preprocessing: the implementation in use; numpy where the native extension was not built.
-        engines: every engine that this version knows, installed or not.
+        engines: every engine that this version knows, installed or not, in the order that ``auto`` tries them.
+        cache: folder of compiled models; None where this user has none.
         bundle: the bundle that was asked about; None when the one that ships can't be opened.
         bundle_error: why not, else None.
     """
@@ -59,6 +68,7 @@ class Installation:
     threads: int
     preprocessing: str
     engines: tuple[EngineStatus, ...]
+    cache: str | None
     bundle: BundleSummary | None
     bundle_error: str | None
 
@@ -83,27 +93,39 @@ def installation(bundle: str | os.PathLike[str] | None = None) -> Installation:
         threads=available_threads(),
         preprocessing=implementation(),
         engines=tuple(
-            EngineStatus(row.name, runtime_version(row.runtime) if row.is_installed() else None, row.requirement)
+            EngineStatus(
+                name=row.name,
+                version=runtime_version(row.runtime) if row.is_installed() else None,
+                extra=row.requirement,
+                devices=row.devices,
+            )
             for row in ENGINES
         ),
+        cache=cache(),
         bundle=shown,
         bundle_error=bundle_error,
     )
 
 
-def runtime_version(module: str) -> str:
-    """The version of an installed runtime, or "installed" where neither its package nor its module tells.
+def cache() -> str | None:
+    """The folder of compiled models; None where this user has no place for one."""
+    try:
+        return str(cache_folder())
+    except OutputError:
+        return None
 
-    The module of one name can come from packages of others: onnxruntime from onnxruntime-gpu, too.
+
+def runtime_version(module: str) -> str:
+    """The version of an installed runtime, or "installed" where no package says that it brought the module.
+
+    The runtime is not imported: a broken one must not break the command that shows it. The module of one name can come
+    from packages of others: onnxruntime from onnxruntime-gpu, too.
     """
     try:
         return metadata.version(module)
     except metadata.PackageNotFoundError:
-        pass
-    try:
-        return str(getattr(import_module(module), "__version__", "installed"))
-    except ImportError:
-        return "installed"
+        packages = metadata.packages_distributions().get(module, [])
+        return metadata.version(packages[0]) if packages else "installed"
 
 
 def summary(bundle: Bundle) -> BundleSummary:

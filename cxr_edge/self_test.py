@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cxr_edge.bundle import Bundle
-from cxr_edge.engines import ENGINES, open_engine
+from cxr_edge.engines import ENGINES, EngineOptions, EngineRow, available_threads, open_engine
 from cxr_edge.preprocess import implementation, preprocess
 
 __all__ = ["EngineCheck", "SelfTest", "self_test"]
@@ -56,7 +56,7 @@ class SelfTest:
 
 
 def self_test(bundle: Bundle) -> SelfTest:
-    """Preprocess the bundle's golden frame and run it on every installed engine that the bundle has a model for.
+    """Preprocess the bundle's golden frame and run it on every installed engine that is ready for one of its models.
 
     Args:
         bundle: verified bundle.
@@ -69,7 +69,7 @@ def self_test(bundle: Bundle) -> SelfTest:
     checks = []
     for row in (row for row in ENGINES if row.is_installed()):
         for precision, model in bundle.manifest.models.items():
-            if row.name not in model.engines:
+            if row.name not in model.engines or not_ready(bundle, row, precision):
                 continue
             with open_engine(bundle, engine=row.name, precision=precision) as engine:
                 logit = engine.infer(image[None, None]).logit[0]
@@ -78,3 +78,9 @@ def self_test(bundle: Bundle) -> SelfTest:
     # The hash is of little-endian float32, whatever the machine's byte order.
     digest = hashlib.sha256(image.astype("<f4").tobytes()).hexdigest()
     return SelfTest(implementation(), digest == golden.input_sha256, tuple(checks))
+
+
+def not_ready(bundle: Bundle, row: EngineRow, precision: str) -> bool:
+    """Whether an engine cannot open this model yet, such as one whose plan was never built on this device."""
+    options = EngineOptions(precision, row.devices[0], available_threads())
+    return row.misfit(bundle, options) is not None

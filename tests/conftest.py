@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,15 @@ sys.path.insert(0, str(Path(__file__).parent / "builders"))
 # The same examples in every run: a red CI must mean that the change broke something.
 settings.register_profile("reproducible", derandomize=True)
 settings.load_profile("reproducible")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_test_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Engines keep their compiled models in a folder of the test run, never in the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CXR_EDGE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

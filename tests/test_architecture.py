@@ -24,7 +24,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"engines"}),
     frozenset({"result", "self_test", "installation", "demo"}),
     frozenset({"classifier", "batch"}),
-    frozenset({"evaluation"}),
+    frozenset({"evaluation", "bench"}),
     frozenset({"cli"}),
 )
 WORKSTATION = {"torch", "monai", "onnx", "sklearn", "training", "calibration", "export"}
@@ -75,7 +75,7 @@ def test_the_device_side_never_imports_the_workstation_side(path: Path) -> None:
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_runtimes_are_imported_only_inside_their_adapters(path: Path) -> None:
-    if "onnxruntime" in {name.split(".")[0] for name in imported(path)}:
+    if {"onnxruntime", "openvino", "tensorrt", "pycuda"} & {name.split(".")[0] for name in imported(path)}:
         assert path.relative_to(PACKAGE).parts[0] == "engines"
 
 

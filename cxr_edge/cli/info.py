@@ -10,13 +10,13 @@ from cxr_edge.cli.application import app, describe, reported
 from cxr_edge.cli.options import BundleOption, DebugOption, JsonOption
 
 if TYPE_CHECKING:
-    from cxr_edge.installation import BundleSummary
+    from cxr_edge.installation import BundleSummary, EngineStatus
 
 
 @app.command()
 @reported
 def info(bundle: BundleOption = None, as_json: JsonOption = False, debug: DebugOption = False) -> None:
-    """What is installed here: version, preprocessing, engines, and what the bundle says of itself.
+    """What is installed here: version, preprocessing, engines, cache, and what the bundle says of itself.
 
     Research use only: not for diagnosis.
     """
@@ -31,13 +31,18 @@ def info(bundle: BundleOption = None, as_json: JsonOption = False, debug: DebugO
             cxr_edge=found.version,
             python=f"{found.python} on {found.platform}, {found.threads} usable cores",
             preprocessing=found.preprocessing,
-            engines="; ".join(
-                f"{engine.name} {engine.version}" if engine.version else f"{engine.name}: pip install '{engine.extra}'"
-                for engine in found.engines
-            ),
+            engines="; ".join(engine_line(engine) for engine in found.engines),
+            cache=found.cache or "none: set CXR_EDGE_CACHE to a folder",
             **(bundle_lines(found.bundle) if found.bundle else {"bundle": f"none ({found.bundle_error})"}),
         )
     )
+
+
+def engine_line(engine: EngineStatus) -> str:
+    """An engine with its version and devices, or with what brings it."""
+    if engine.version is None:
+        return f"{engine.name}: pip install '{engine.extra}'"
+    return f"{engine.name} {engine.version} ({', '.join(engine.devices)})"
 
 
 def bundle_lines(bundle: BundleSummary) -> dict[str, str]:

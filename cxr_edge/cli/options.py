@@ -29,7 +29,8 @@ PrecisionOption = Annotated[
     str | None, typer.Option("--precision", help="Model precision; default: the bundle's choice for the device.")
 ]
 DeviceOption = Annotated[
-    str | None, typer.Option("--device", help="Where to compute: cpu; default: the engine's choice.")
+    str | None,
+    typer.Option("--device", help="Where to compute: cpu, cpu-bf16, cuda; default: the engine's choice."),
 ]
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", metavar="N", help="Threads to compute with; default: every usable core.")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cxr_edge.bundle import Bundle
 from cxr_edge.errors import EngineError, UsageError
 
-__all__ = ["Engine", "EngineDescription", "EngineOptions", "EngineOutput"]
+__all__ = ["Engine", "EngineDescription", "EngineOptions", "EngineOutput", "check_output"]
 
 WARM_UP_RUNS = 2
 """The first run allocates and plans, the second finds its memory in place; later ones take the same time."""
@@ -40,10 +40,12 @@ class EngineDescription:
     Attributes:
         name: the engine's name in the table, such as ``"onnxruntime"``.
         precision: of the model file, such as ``"int8"``.
-        device: such as ``"cpu"``.
+        device: as in the engine's row of the table, such as ``"cpu"``.
         runtime_version: version of the runtime.
         computed_as: how the numbers are stored and computed, such as ``"fp16 stored, fp32 computed"``.
         threads: CPU threads of one inference; 0 where the CPU does not compute.
+        model_cache: where the compiled model came from: ``"read"`` from the device's cache, ``"written"`` to it, or
+            ``"not written: ..."`` with the reason; None for an engine that compiles nothing worth keeping.
     """
 
     name: str
@@ -52,6 +54,7 @@ class EngineDescription:
     runtime_version: str
     computed_as: str
     threads: int
+    model_cache: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +107,7 @@ class Engine(ABC):
         if self._closed:
             raise EngineError("the engine is closed: open it again to classify")
         output = self._infer(images)
-        _check_shapes(output, (images.shape[0], self._outputs))
-        _check_finite(output, images)
+        check_output(output, (images.shape[0], self._outputs))
         return output
 
     def warm_up(self) -> None:
@@ -153,23 +155,25 @@ def _check_images(images: Array, image_shape: tuple[int, int, int]) -> None:
         raise UsageError(f"images must be float32, as preprocessing gives them; got {images.dtype}")
     if not images.flags.c_contiguous:
         raise UsageError("images must be C-contiguous: use numpy.ascontiguousarray")
+    # Not left to the output: OpenVINO's ReLU makes 0 of NaN, and the logit is then finite and means nothing.
+    if not np.isfinite(images).all():
+        raise UsageError("images hold NaN or infinity, which preprocessing never gives")
 
 
-def _check_shapes(output: EngineOutput, logit_shape: tuple[int, int]) -> None:
+def check_output(output: EngineOutput, logit_shape: tuple[int, int]) -> None:
+    """Check that outputs have the contract's shapes, ``logit_shape`` being ``(N, K)``, and are finite.
+
+    Raises:
+        EngineError: they are not, so there is no decision.
+    """
     logit, cam = output.logit, output.cam
     if logit.shape != logit_shape or cam.ndim != 4 or cam.shape[:2] != logit_shape or cam.size == 0:
         raise EngineError(
             f"the model gave logit {logit.shape} and cam {cam.shape}; "
             f"for this bundle they must be {logit_shape} and {(*logit_shape, 'h', 'w')}"
         )
-
-
-def _check_finite(output: EngineOutput, images: Array) -> None:
-    if np.isfinite(output.logit).all() and np.isfinite(output.cam).all():
-        return
-    if not np.isfinite(images).all():
-        raise UsageError("images hold NaN or infinity, which preprocessing never gives")
-    raise EngineError(
-        "the model gave NaN or infinity, so there is no decision: "
-        "check the bundle with `cxr-edge self-test` or choose another precision"
-    )
+    if not (np.isfinite(logit).all() and np.isfinite(cam).all()):
+        raise EngineError(
+            "the model gave NaN or infinity, so there is no decision: "
+            "check the bundle with `cxr-edge self-test` or choose another precision"
+        )

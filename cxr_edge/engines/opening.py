@@ -23,8 +23,8 @@ def open_engine(
 
     Args:
         bundle: verified bundle.
-        engine: a name of the table, or ``"auto"``: the first that is installed, runs on the device and has passed
-            the parity gate for the precision.
+        engine: a name of the table, or ``"auto"``: the first that is installed, has the device as its default, has
+            passed the parity gate for the precision and, where it needs a plan for this device, finds one.
         precision: None means the bundle's default for the device.
         device: ``"cpu"`` or what else the engine names; None means the engine's own default.
         threads: CPU threads of one inference; None means every core that this process may use.
@@ -38,10 +38,12 @@ def open_engine(
     if precision is not None and precision not in PRECISIONS:
         raise UsageError(f"precision {precision!r} is unknown; known are {', '.join(PRECISIONS)}")
     thread_count = _checked_threads(threads)
-    row = _first_that_fits(bundle, precision, device) if engine == "auto" else engine_row(engine)
-    chosen_device = _device_of(row, device)
-    chosen_precision = _precision_of(bundle, row, precision, chosen_device)
-    return row.load()(bundle, EngineOptions(chosen_precision, chosen_device, thread_count))
+    if engine == "auto":
+        row, options = _first_that_fits(bundle, precision, device, thread_count)
+    else:
+        row = engine_row(engine)
+        options = _options(bundle, row, precision, device, thread_count)
+    return row.load()(bundle, options)
 
 
 def available_threads() -> int:
@@ -60,27 +62,39 @@ def _checked_threads(threads: int | None) -> int:
     return threads
 
 
-def _first_that_fits(bundle: Bundle, precision: str | None, device: str | None) -> EngineRow:
+def _first_that_fits(
+    bundle: Bundle, precision: str | None, device: str | None, threads: int
+) -> tuple[EngineRow, EngineOptions]:
     reasons = []
     for row in ENGINES:
-        reason = _misfit(bundle, row, precision, device)
-        if reason is None:
-            return row
-        reasons.append(f"{row.name}: {reason}")
+        fitting = _fit(bundle, row, precision, device, threads)
+        if isinstance(fitting, EngineOptions):
+            return row, fitting
+        reasons.append(f"{row.name}: {fitting}")
     raise EngineError(f"no engine can run bundle {bundle.manifest.name!r} here ({'; '.join(reasons)})")
 
 
-def _misfit(bundle: Bundle, row: EngineRow, precision: str | None, device: str | None) -> str | None:
-    """Why ``auto`` passes this engine over; None when it does not."""
+def _fit(
+    bundle: Bundle, row: EngineRow, precision: str | None, device: str | None, threads: int
+) -> EngineOptions | str:
+    """What ``auto`` would open an engine with, or why it passes the engine over."""
     if not row.is_installed():
         return f"not installed, pip install '{row.requirement}'"
     try:
-        chosen = _precision_of(bundle, row, precision, _device_of(row, device))
+        options = _options(bundle, row, precision, device, threads)
+        # Another device of an engine computes with other kernels than those that went through the gate.
+        if options.device != row.devices[0]:
+            return f"takes device {options.device} only with --engine {row.name}"
+        if row.name not in bundle.manifest.models[options.precision].parity_passed:
+            return f"has not passed the parity gate for {options.precision}"
+        return row.misfit(bundle, options) or options
     except EngineError as error:
         return str(error)
-    if row.name not in bundle.manifest.models[chosen].parity_passed:
-        return f"has not passed the parity gate for {chosen}"
-    return None
+
+
+def _options(bundle: Bundle, row: EngineRow, precision: str | None, device: str | None, threads: int) -> EngineOptions:
+    chosen_device = _device_of(row, device)
+    return EngineOptions(_precision_of(bundle, row, precision, chosen_device), chosen_device, threads)
 
 
 def _device_of(row: EngineRow, device: str | None) -> str:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 from dataclasses import dataclass
+from typing import Any
 
-from cxr_edge.engines.base import Engine
+from cxr_edge.bundle import Bundle
+from cxr_edge.engines.base import Engine, EngineOptions
 from cxr_edge.errors import EngineError, UsageError
 
 __all__ = ["ENGINES", "EngineRow", "engine_row"]
@@ -22,7 +24,9 @@ class EngineRow:
         class_name: its `Engine` subclass in that module.
         runtime: top-level module that must be importable.
         requirement: what ``pip install`` needs to bring it.
-        devices: where it runs; the first is the default.
+        devices: where it runs; the first is the default and the one that ``auto`` may choose.
+        ready: ``"module:function"`` that says why the engine is not ready for a bundle on this device, for one that
+            needs more than its runtime, such as a plan that was built before. None: what is installed is ready.
     """
 
     name: str
@@ -31,10 +35,23 @@ class EngineRow:
     runtime: str
     requirement: str
     devices: tuple[str, ...]
+    ready: str | None = None
 
     def is_installed(self) -> bool:
         """True when the runtime can be found; nothing is imported."""
         return importlib.util.find_spec(self.runtime) is not None
+
+    def misfit(self, bundle: Bundle, options: EngineOptions) -> str | None:
+        """Why an installed engine cannot open the bundle yet, as its `ready` says; None when it can.
+
+        Raises:
+            EngineError: the module that would say it does not load.
+        """
+        if self.ready is None:
+            return None
+        module, function = self.ready.split(":")
+        reason: str | None = getattr(self._imported(module), function)(bundle, options)
+        return reason
 
     def load(self) -> type[Engine]:
         """The adapter's class.
@@ -44,39 +61,53 @@ class EngineRow:
         """
         if not self.is_installed():
             raise EngineError(f"engine {self.name} is not installed: pip install '{self.requirement}'")
+        engine_class: type[Engine] = getattr(self._imported(self.module), self.class_name)
+        return engine_class
+
+    def _imported(self, module: str) -> Any:
         try:
-            engine_class: type[Engine] = getattr(importlib.import_module(self.module), self.class_name)
+            return importlib.import_module(module)
         except ImportError as error:
             raise EngineError(f"engine {self.name} is installed but does not load: {error}") from error
-        return engine_class
 
 
 ENGINES: tuple[EngineRow, ...] = (
+    EngineRow(
+        name="tensorrt",
+        module="cxr_edge.engines.tensorrt.engine",
+        class_name="TensorRTEngine",
+        runtime="tensorrt",
+        requirement="cxr-edge[tensorrt]",
+        devices=("cuda",),
+        ready="cxr_edge.engines.tensorrt.ready:misfit",
+    ),
+    EngineRow(
+        name="openvino",
+        module="cxr_edge.engines.openvino_engine",
+        class_name="OpenVinoEngine",
+        runtime="openvino",
+        requirement="cxr-edge[openvino]",
+        devices=("cpu", "cpu-bf16"),
+    ),
     EngineRow(
         name="onnxruntime",
         module="cxr_edge.engines.onnxruntime_engine",
         class_name="OnnxRuntimeEngine",
         runtime="onnxruntime",
         requirement="onnxruntime",
-        devices=("cpu",),
+        devices=("cpu", "cuda"),
     ),
 )
-
-PLANNED = ("openvino", "tensorrt")
-"""Engines whose runtimes have an extra already but whose adapters are not part of this version."""
 
 
 def engine_row(name: str) -> EngineRow:
     """The row of an engine.
 
     Raises:
-        EngineError: a planned engine.
-        UsageError: any other name that the table has not; the message lists those it has.
+        UsageError: the table has no engine of this name; the message lists those it has.
     """
     for row in ENGINES:
         if row.name == name:
             return row
     names = ", ".join(row.name for row in ENGINES)
-    if name in PLANNED:
-        raise EngineError(f"engine {name} is not part of this version, which has: {names}")
     raise UsageError(f"engine {name!r} is unknown; known are auto, {names}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -47,12 +49,50 @@ def test_a_good_bundle_has_no_error(tiny_bundle: Path) -> None:
     assert record["bundle"]["name"] and record["bundle_error"] is None
 
 
-def test_a_runtime_from_a_package_of_another_name_still_has_its_version(
-    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def unknown(name: str) -> str:
+def test_a_runtime_from_a_package_of_another_name_still_has_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        if name == "onnxruntime-gpu":
+            return "1.99"
         raise metadata.PackageNotFoundError(name)
 
-    monkeypatch.setattr("cxr_edge.installation.metadata.version", unknown)
-    record = json.loads(info("--bundle", tiny_bundle, "--json").stdout)
-    assert record["engines"][0]["version"] == onnxruntime.__version__
+    monkeypatch.setattr(metadata, "version", version)
+    monkeypatch.setattr(metadata, "packages_distributions", lambda: {"onnxruntime": ["onnxruntime-gpu"]})
+    versions = {engine["name"]: engine["version"] for engine in json.loads(info("--json").stdout)["engines"]}
+    assert versions["onnxruntime"] == "1.99"
+    assert versions["openvino"] in (None, "installed")
+
+
+def test_engines_are_listed_with_their_devices_and_what_brings_them() -> None:
+    record = json.loads(info("--json").stdout)
+    engines = {engine["name"]: engine for engine in record["engines"]}
+    assert list(engines) == ["tensorrt", "openvino", "onnxruntime"]
+    assert engines["onnxruntime"]["version"] == onnxruntime.__version__
+    assert engines["onnxruntime"]["devices"] == ["cpu", "cuda"]
+    assert engines["openvino"]["extra"] == "cxr-edge[openvino]"
+    assert "(cpu, cuda)" in info().stdout
+
+
+def test_the_folder_of_compiled_models_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXR_EDGE_CACHE", str(tmp_path / "compiled"))
+    assert str(tmp_path / "compiled") in info().stdout
+    monkeypatch.delenv("CXR_EDGE_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    assert json.loads(info("--json").stdout)["cache"] is None
+    assert "set CXR_EDGE_CACHE" in info().stdout
+
+
+def homeless() -> Path:
+    raise RuntimeError("Could not determine home directory.")
+
+
+def test_info_imports_no_runtime() -> None:
+    program = (
+        "import sys\n"
+        "from cxr_edge.installation import installation\n"
+        "installation()\n"
+        "print(sorted({'openvino', 'onnxruntime', 'tensorrt', 'torch'} & set(sys.modules)))"
+    )
+    root = Path(__file__).parents[2]
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=root)
+    assert result.stdout.strip() == "[]"

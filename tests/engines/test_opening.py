@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from cxr_edge.bundle import ModelEntry, open_bundle
-from cxr_edge.engines import ENGINES, EngineRow, available_threads, open_engine
+from cxr_edge.bundle import Bundle, ModelEntry, open_bundle
+from cxr_edge.engines import ENGINES, EngineOptions, EngineRow, available_threads, engine_row, open_engine
 from cxr_edge.errors import EngineError, UsageError
 
 ABSENT = EngineRow("absent", "cxr_edge.engines.absent", "Absent", "no_such_runtime", "cxr-edge[absent]", ("cpu",))
@@ -30,7 +30,8 @@ def bundle_with_model(parts: Any, directory: Path, **changes: Any) -> Any:
 
 def test_importing_the_engines_imports_no_runtime() -> None:
     code = (
-        "import sys, cxr_edge.engines; print(sorted({'onnxruntime', 'onnx', 'torch', 'openvino'} & set(sys.modules)))"
+        "import sys, cxr_edge.engines\n"
+        "print(sorted({'onnxruntime', 'onnx', 'torch', 'openvino', 'tensorrt', 'pycuda'} & set(sys.modules)))"
     )
     root = Path(__file__).parents[2]
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
@@ -43,6 +44,45 @@ def test_auto_takes_the_first_engine_that_is_installed(tiny_bundle: Path) -> Non
         assert engine.describe().name == "onnxruntime"
 
 
+def unready(bundle: Bundle, options: EngineOptions) -> str | None:
+    return f"no plan for {bundle.manifest.name} in {options.precision}: run `cxr-edge build`"
+
+
+def ready(bundle: Bundle, options: EngineOptions) -> str | None:
+    return None
+
+
+@pytest.fixture
+def adapter_of_a_plan(monkeypatch: pytest.MonkeyPatch) -> EngineRow:
+    """A row, first in the table, whose engine is opened by a plan that has to be ready."""
+    monkeypatch.setitem(sys.modules, "adapter_of_a_plan", sys.modules[__name__])
+    row = dataclasses.replace(engine_row("onnxruntime"), name="planned", ready="adapter_of_a_plan:unready")
+    monkeypatch.setattr("cxr_edge.engines.opening.ENGINES", (row, *ENGINES))
+    return row
+
+
+@pytest.mark.usefixtures("adapter_of_a_plan")
+def test_auto_passes_over_an_engine_that_is_not_ready_and_says_why(bundle_parts: Any, tmp_path: Path) -> None:
+    names = ("planned", "onnxruntime")
+    both = bundle_with_model(bundle_parts, tmp_path / "both", engines=names, parity_passed=names)
+    with open_engine(both) as engine:
+        assert engine.describe().name == "onnxruntime"
+    alone = bundle_with_model(bundle_parts, tmp_path / "one", engines=names[:1], parity_passed=names[:1])
+    with pytest.raises(EngineError, match="planned: no plan for tiny in fp32: run `cxr-edge build`"):
+        open_engine(alone)
+
+
+def test_an_engine_that_is_ready_is_taken(
+    bundle_parts: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, adapter_of_a_plan: EngineRow
+) -> None:
+    row = dataclasses.replace(adapter_of_a_plan, ready="adapter_of_a_plan:ready", module="no_such_adapter")
+    monkeypatch.setattr("cxr_edge.engines.opening.ENGINES", (row, *ENGINES))
+    names = ("planned", "onnxruntime")
+    bundle = bundle_with_model(bundle_parts, tmp_path / "b", engines=names, parity_passed=names)
+    with pytest.raises(EngineError, match="engine planned is installed but does not load"):
+        open_engine(bundle)
+
+
 @pytest.mark.usefixtures("absent_engine_first")
 def test_a_missing_engine_asked_for_by_name_is_not_replaced(bundle_parts: Any, tmp_path: Path) -> None:
     bundle = bundle_with_model(bundle_parts, tmp_path / "b", engines=("absent", "onnxruntime"))
@@ -51,20 +91,14 @@ def test_a_missing_engine_asked_for_by_name_is_not_replaced(bundle_parts: Any, t
 
 
 def test_an_unknown_engine_lists_the_known_ones(tiny_bundle: Path) -> None:
-    with pytest.raises(UsageError, match="known are auto, onnxruntime"):
+    with pytest.raises(UsageError, match="known are auto, tensorrt, openvino, onnxruntime$"):
         open_engine(open_bundle(tiny_bundle), "tensorflow")
-
-
-@pytest.mark.parametrize("name", ["openvino", "tensorrt"])
-def test_an_engine_that_this_version_has_not_says_so(tiny_bundle: Path, name: str) -> None:
-    with pytest.raises(EngineError, match=f"^engine {name} is not part of this version, which has: onnxruntime$"):
-        open_engine(open_bundle(tiny_bundle), name)
 
 
 def test_an_engine_whose_runtime_does_not_load_is_an_engine_error(
     tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = dataclasses.replace(ENGINES[0], module="cxr_edge.engines.no_such_adapter")
+    broken = dataclasses.replace(engine_row("onnxruntime"), module="cxr_edge.engines.no_such_adapter")
     monkeypatch.setattr("cxr_edge.engines.opening.ENGINES", (broken,))
     with pytest.raises(EngineError, match="installed but does not load"):
         open_engine(open_bundle(tiny_bundle))
@@ -96,8 +130,13 @@ def test_an_unknown_precision_lists_the_known_ones(tiny_bundle: Path) -> None:
 
 @pytest.mark.parametrize("engine", ["auto", "onnxruntime"])
 def test_a_device_that_no_engine_runs_on_is_not_replaced(tiny_bundle: Path, engine: str) -> None:
-    with pytest.raises(EngineError, match="runs on cpu, not on 'cuda'"):
-        open_engine(open_bundle(tiny_bundle), engine, device="cuda")
+    with pytest.raises(EngineError, match="onnxruntime runs on cpu, cuda, not on 'npu'"):
+        open_engine(open_bundle(tiny_bundle), engine, device="npu")
+
+
+def test_auto_leaves_another_device_than_the_gated_one_to_those_who_name_the_engine(tiny_bundle: Path) -> None:
+    with pytest.raises(EngineError, match="takes device cuda only with --engine onnxruntime"):
+        open_engine(open_bundle(tiny_bundle), device="cuda", precision="fp32")
 
 
 def test_a_device_without_a_default_precision_asks_for_one(bundle_parts: Any, tmp_path: Path) -> None:
