@@ -20,3 +20,27 @@ def preprocess(
     simd: str,
 ) -> None: ...
 def simd_levels() -> list[str]: ...
+
+CUDA_BUILD: str
+
+def cuda_unavailable_reason() -> str | None: ...
+
+class CudaPreprocess:
+    def __init__(self) -> None: ...
+    @property
+    def device(self) -> int: ...
+    def run(
+        self,
+        pixels: int,
+        pixel_type: int,
+        size: tuple[int, int],
+        row_stride: int,
+        crop: tuple[int, int, int, int],
+        window: tuple[int, int],
+        padding: tuple[int, int] | None,
+        inverted: bool,
+        map: tuple[float, float],
+        out: int,
+        out_size: tuple[int, int],
+        stream: int,
+    ) -> None: ...

@@ -41,7 +41,15 @@ typedef enum cxr_edge_status {
   CXR_EDGE_BAD_WINDOW = 6,     /* window_hi - window_lo is not in 1..65535 */
   CXR_EDGE_BAD_THREADS = 7,    /* threads is 0 */
   CXR_EDGE_BAD_SIMD = 8,       /* the SIMD level is unknown, or this build or processor does not have it */
-  CXR_EDGE_OUT_OF_MEMORY = 9   /* scratch memory (a few bytes per crop column and thread) could not be had */
+  CXR_EDGE_OUT_OF_MEMORY = 9,  /* scratch memory (a few bytes per crop column and thread) could not be had */
+  /* Only functions of cxr_edge_cuda.h return those below. */
+  CXR_EDGE_CUDA_NOT_BUILT = 10,    /* this library was built without CUDA */
+  CXR_EDGE_CUDA_NO_DRIVER = 11,    /* no NVIDIA driver, or one too old for the CUDA version of this build */
+  CXR_EDGE_CUDA_NO_DEVICE = 12,    /* a driver, but no GPU that this process may use */
+  CXR_EDGE_CUDA_NO_KERNEL = 13,    /* this build has no code for the GPU's architecture */
+  CXR_EDGE_CUDA_WRONG_DEVICE = 14, /* the calling thread's current device is not the one that was opened */
+  CXR_EDGE_CUDA_BAD_POINTER = 15,  /* pixels or output are not memory that the opened device can reach */
+  CXR_EDGE_CUDA_FAILED = 16        /* any other error of the CUDA runtime; its number says which */
 } cxr_edge_status;
 
 /* How one stored pixel lies in memory; 16-bit types in the machine's byte order, aligned to 2 bytes. */

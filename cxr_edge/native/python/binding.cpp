@@ -1,24 +1,18 @@
 // cxr_edge._native: the C interface for Python. What a caller may get wrong is said in cxr_edge/preprocess/native.py;
 // here every argument is checked once more, because memory is at stake.
-#include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
-#include <nanobind/stl/pair.h>
-#include <nanobind/stl/string.h>
-#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
-#include "cxr_edge.h"
+#include "recipe.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
+using namespace cxr_edge::python;
 
 namespace {
 
 using Pixels = nb::ndarray<nb::ro, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Output = nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
-using CropBox = std::tuple<uint32_t, uint32_t, uint32_t, uint32_t>;
-using Range = std::pair<int32_t, int32_t>;
 
 int32_t pixel_type_of(nb::dlpack::dtype type) {
   if (type == nb::dtype<uint8_t>()) return CXR_EDGE_UINT8;
@@ -43,20 +37,8 @@ cxr_edge_frame frame_of(const Pixels &pixels) {
                         static_cast<uint32_t>(pixels.shape(1)), pixels.shape(1) * pixels.itemsize()};
 }
 
-cxr_edge_recipe recipe_of(const CropBox &crop, Range window, std::optional<Range> padding, bool inverted,
-                          std::pair<double, double> map) {
-  cxr_edge_recipe recipe{};
-  std::tie(recipe.crop_top, recipe.crop_left, recipe.crop_height, recipe.crop_width) = crop;
-  std::tie(recipe.window_lo, recipe.window_hi) = window;
-  recipe.has_padding = padding.has_value();
-  if (padding) std::tie(recipe.padding_first, recipe.padding_last) = *padding;
-  recipe.inverted = inverted;
-  std::tie(recipe.scale, recipe.offset) = map;
-  return recipe;
-}
-
 void preprocess(const Pixels &pixels, const CropBox &crop, Range window, std::optional<Range> padding, bool inverted,
-                std::pair<double, double> map, const Output &out, uint32_t threads, const std::string &simd) {
+                Map map, const Output &out, uint32_t threads, const std::string &simd) {
   const cxr_edge_frame frame = frame_of(pixels);
   const cxr_edge_recipe recipe = recipe_of(crop, window, padding, inverted, map);
   const int32_t level = simd_of(simd);
@@ -93,4 +75,5 @@ NB_MODULE(_native, module) {
              "Writes the network's input to out; crop is (top, left, height, width), window and padding are (first, "
              "last), map is (scale, offset).");
   module.def("simd_levels", &simd_levels, "The SIMD levels that run here, slowest first.");
+  bind_cuda(module);
 }

@@ -6,12 +6,7 @@
 
 #include <cstdint>
 
-// Device code computes the same weights from the same source.
-#if defined(__CUDACC__)
-#define CXR_EDGE_HOST_DEVICE __host__ __device__
-#else
-#define CXR_EDGE_HOST_DEVICE
-#endif
+#include "host_device.h"
 
 namespace cxr_edge {
 
@@ -24,16 +19,28 @@ struct Overlap {
   uint32_t last_weight;
 };
 
-// The overlap of output pixel `index`; sizes up to 65,535 keep every product inside 64 bits by far.
-CXR_EDGE_HOST_DEVICE constexpr Overlap overlap_of(uint64_t index, uint64_t size_in, uint64_t size_out) {
-  const uint64_t start = index * size_in;
-  const uint64_t stop = start + size_in;
-  const uint64_t begin = start / size_out;
-  const uint64_t end = (stop + size_out - 1) / size_out;
+// The overlap of output pixel `index`; `by_size_out` divides by size_out. Sizes up to 65,535 keep every number below
+// 65,535 * 65,535 + 65,535 < 2^32.
+template <class Division>
+CXR_EDGE_HOST_DEVICE constexpr Overlap overlap_of(uint32_t index, uint32_t size_in, uint32_t size_out,
+                                                  const Division &by_size_out) {
+  const uint32_t start = index * size_in;
+  const uint32_t stop = start + size_in;
+  const uint32_t begin = by_size_out(start);
+  const uint32_t end = by_size_out(stop + size_out - 1);
   const bool single = end - begin == 1;
-  return Overlap{static_cast<uint32_t>(begin), static_cast<uint32_t>(end),
-                 static_cast<uint32_t>((single ? stop : (begin + 1) * size_out) - start),
-                 static_cast<uint32_t>(single ? 0 : stop - (end - 1) * size_out)};
+  return Overlap{begin, end, (single ? stop : (begin + 1) * size_out) - start,
+                 single ? 0 : stop - (end - 1) * size_out};
+}
+
+// The processor's own division.
+struct PlainDivision {
+  uint32_t divisor;
+  CXR_EDGE_HOST_DEVICE constexpr uint32_t operator()(uint32_t n) const { return n / divisor; }
+};
+
+constexpr Overlap overlap_of(uint32_t index, uint32_t size_in, uint32_t size_out) {
+  return overlap_of(index, size_in, size_out, PlainDivision{size_out});
 }
 
 // The weight of input pixel `x` in an overlap whose inner pixels weigh `size_out`; 0 outside.

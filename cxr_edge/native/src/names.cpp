@@ -13,6 +13,13 @@ const char *cxr_edge_status_message(cxr_edge_status status) {
     case CXR_EDGE_BAD_THREADS: return "the number of threads is 0";
     case CXR_EDGE_BAD_SIMD: return "this build or this processor does not have the SIMD level";
     case CXR_EDGE_OUT_OF_MEMORY: return "scratch memory could not be allocated";
+    case CXR_EDGE_CUDA_NOT_BUILT: return "this build of cxr-edge has no CUDA code";
+    case CXR_EDGE_CUDA_NO_DRIVER: return "no NVIDIA driver is loaded, or it is too old for this build's CUDA version";
+    case CXR_EDGE_CUDA_NO_DEVICE: return "the NVIDIA driver shows no GPU to this process";
+    case CXR_EDGE_CUDA_NO_KERNEL: return "this build has no code for the GPU's architecture";
+    case CXR_EDGE_CUDA_WRONG_DEVICE: return "the thread's current CUDA device is not the one that was opened";
+    case CXR_EDGE_CUDA_BAD_POINTER: return "pixels or output are not aligned memory that the opened GPU can reach";
+    case CXR_EDGE_CUDA_FAILED: return "the CUDA runtime reported an error";
   }
   return "unknown status";
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "cxr_edge.h"
+#include "host_device.h"
 
 namespace cxr_edge {
 
@@ -23,7 +24,7 @@ struct LaneRule {
   uint32_t rows_per_lane;  // how many values add up without overflowing a lane, at least 1
 };
 
-// The rule as it is defined, in stored units; the scalar kernels use this one.
+// The rule as it is defined, in stored units; the scalar kernels and the GPU use this one.
 struct PixelRule {
   int32_t lo;
   int32_t hi;
@@ -35,7 +36,7 @@ struct PixelRule {
 
   // clamp(v) - lo, in 0..65535; the padding of `kind` is looked at only where there is some.
   template <RuleKind rule_kind>
-  uint32_t value(int32_t stored) const {
+  CXR_EDGE_HOST_DEVICE uint32_t value(int32_t stored) const {
     if (rule_kind == RuleKind::window_and_padding && stored >= padding_first && stored <= padding_last) return black;
     const int32_t clamped = stored < lo ? lo : stored > hi ? hi : stored;
     return static_cast<uint32_t>(clamped) - static_cast<uint32_t>(lo);

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "linear_map.h"
+
 namespace cxr_edge {
 namespace {
 
@@ -56,7 +58,7 @@ void resample_rows(const Resampling &job, uint32_t begin, uint32_t end, uint32_t
     float *out = job.out + i * out_width;
     for (size_t j = 0; j < out_width; ++j) {
       const uint64_t sum = sum_pixel(job.columns.taps[j], job.columns.inner, out_width, column_sums);
-      out[j] = static_cast<float>(static_cast<double>(sum) * job.scale + job.offset);
+      out[j] = map_sum(sum, job.scale, job.offset);
     }
   }
 }
