@@ -1,0 +1,18 @@
+"""INT8 from FP32: exact rewrites, integer weights, explicit Q/DQ graphs, sensitivity (see docs/quantization.md)."""
+
+from export.int8.build import Int8Model, build_int8, quantised_network, range_tensors
+from export.int8.onnx_reader import read_network
+from export.int8.options import Int8Options
+from export.int8.quantised_network import QuantisedNetwork
+from export.int8.weights import QuantisedConvolution
+
+__all__ = [
+    "Int8Model",
+    "Int8Options",
+    "QuantisedConvolution",
+    "QuantisedNetwork",
+    "build_int8",
+    "quantised_network",
+    "range_tensors",
+    "read_network",
+]
