@@ -6,7 +6,7 @@ of the bundle's own evaluation; the text holds no number.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,7 @@ def render_card(
             "",
             fenced(recipe_text(recipe)),
             "",
+            *parity_section(manifest),
             "## Data",
             "",
             *(f"- {terms_of(dataset)}" for dataset in datasets),
@@ -109,6 +110,88 @@ def fenced(text: str) -> str:
 def terms_of(dataset: str) -> str:
     """Origin and terms of a data set, or that they are not known here."""
     return DATA_TERMS.get(dataset, f"Data set `{dataset}`: its origin and terms are not known to this project.")
+
+
+def parity_section(manifest: Manifest) -> list[str]:
+    """How the fast precisions compare with FP32, from the evidence; nothing where none was measured."""
+    parity = manifest.evidence.get("parity")
+    if not parity:
+        return []
+    return [
+        "## Does the fast model decide like the slow one?",
+        "",
+        f"Held against {parity['reference']['name']} {parity['reference']['precision']} on {parity['compared']} images "
+        f"({parity['abnormal']} abnormal) that nothing was fitted on; {data_words(parity)}. Differences are candidate "
+        "minus reference, with paired 95 % intervals. The limits stand in `manifest.json`, figures of every image in "
+        "`parity.json`, and `cxr-edge parity` measures them again.",
+        "",
+        *([] if manifest.released else ["**Limits are broken: this bundle is not released.**", ""]),
+        "| engine, precision | p99 \\|Δp\\| | max \\|Δp\\| | RMS Δlogit | flips | Δ AUC | Δ sensitivity | "
+        "Δ specificity | map r | same peak | |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
+        *(parity_row(comparison) for comparison in parity["comparisons"]),
+        "",
+        *emulation_note(parity),
+        *pooled_lines(manifest.evidence.get("int8_parity_cross_validated")),
+    ]
+
+
+def pooled_lines(pooled: Mapping[str, Any] | None) -> list[str]:
+    """INT8 parity over the whole cross-validation; nothing where it was not measured."""
+    if not pooled:
+        return []
+    found = pooled["agreement"]
+    return [
+        f"**The method**, by cross-validation: over {found['images']} images in {len(pooled['folds'])} folds, each "
+        "seen by the INT8 twin of the model that never saw it, on ONNX Runtime: "
+        f"|Δp| p99 {found['p99_probability']:.4f}, largest {found['max_probability']:.4f}; RMS Δlogit "
+        f"{found['rms_logit_share']:.2%}; {found['flips']} flips (below {found['flip_rate']['high']:.2%}); maps: "
+        f"median r {found['cam_median_r']:.4f}, same peak {found['cam_same_peak']:.1%}.",
+        "",
+    ]
+
+
+def data_words(parity: Mapping[str, Any]) -> str:
+    """Which label files the images came from."""
+    return "; ".join(
+        f"{source['images']} from `{source['name']}`"
+        + (f" where {', '.join(source['where'])}" if source["where"] else "")
+        for source in parity["data"]
+    )
+
+
+def parity_row(comparison: Mapping[str, Any]) -> str:
+    """One engine and precision as a row of the table."""
+    engine, found, worse = comparison["engine"], comparison["agreement"], comparison["inferiority"]
+    intervals = (signed(worse[figure]) for figure in ("auc", "sensitivity", "specificity"))
+    cells = (
+        f"{engine['name']} {engine['precision']}",
+        f"{found['p99_probability']:.4f}",
+        f"{found['max_probability']:.4f}",
+        f"{found['rms_logit_share']:.2%}",
+        f"{found['flips']} (below {found['flip_rate']['high']:.2%})",
+        *intervals,
+        f"{found['cam_median_r']:.4f}",
+        f"{found['cam_same_peak']:.1%}",
+        "holds" if comparison["passed"] else "**broken**",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def signed(interval: Mapping[str, Any]) -> str:
+    """A difference with its interval."""
+    return f"{interval['value']:+.4f} [{interval['low']:+.4f}, {interval['high']:+.4f}]"
+
+
+def emulation_note(parity: Mapping[str, Any]) -> list[str]:
+    """Says what emulated rows prove and what not."""
+    if not any(comparison["emulated"] for comparison in parity["comparisons"]):
+        return []
+    return [
+        "*emulation* imitates FP16 arithmetic on a CPU by rounding every stored tensor: it shows that the file is "
+        "sound. Engines that were not on the exporting machine have yet to be measured where they run.",
+        "",
+    ]
 
 
 def data_table(manifest: Manifest) -> list[str]:

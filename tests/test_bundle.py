@@ -15,7 +15,8 @@ from cxr_edge.bundle import SCHEMA, default_bundle_path, open_bundle
 from cxr_edge.errors import BundleError, EngineError, UsageError
 from cxr_edge.preprocess.reference import preprocess
 
-SCHEMA_1 = Path(__file__).parent / "fixtures" / "bundles" / "schema1"
+FIXTURES = Path(__file__).parent / "fixtures" / "bundles"
+SCHEMA_1, SCHEMA_2 = FIXTURES / "schema1", FIXTURES / "schema2"
 
 
 def test_a_valid_bundle_opens_with_the_values_of_its_manifest(tiny_bundle: Path) -> None:
@@ -48,6 +49,24 @@ def test_a_bundle_of_schema_1_stays_readable() -> None:
     bundle = open_bundle(SCHEMA_1)
     assert bundle.manifest.name == "tiny"
     assert bundle.golden_radiograph().pixels.shape == (96, 80)
+    assert bundle.manifest.models["fp32"].tolerances is None
+
+
+def test_a_bundle_of_schema_2_carries_its_limits() -> None:
+    bundle = open_bundle(SCHEMA_2)
+    tolerances = bundle.manifest.models["int8"].tolerances
+    assert tolerances is not None
+    assert (tolerances.p99_probability, tolerances.cam_median_r) == (0.02, 0.98)
+    assert bundle.manifest.models["fp32"].tolerances is None
+
+
+def test_limits_in_a_manifest_of_schema_1_are_unknown(bundle_parts: Any, tmp_path: Path) -> None:
+    def older(content: dict[str, Any]) -> None:
+        content["schema"] = 1
+        content["models"]["fp32"]["tolerances"] = {}
+
+    with pytest.raises(BundleError, match="models.fp32 has what this version does not know: 'tolerances'"):
+        open_bundle(bundle_parts.write(tmp_path / "b", older))
 
 
 @pytest.mark.parametrize("name", ["model.fp32.onnx", "golden.npy", "MODEL_CARD.md"])
@@ -173,6 +192,7 @@ CONTRADICTIONS: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "model file unlisted": (put("other.onnx", "models", "fp32", "file"), "'other.onnx', which its files do not list"),
     "model file is no ONNX": (put("golden.npy", "models", "fp32", "file"), "models.fp32.file"),
     "parity without permission": (put([], "models", "fp32", "engines"), "parity_passed"),
+    "limits without one": (put({"max_probability": 0.05}, "models", "fp32", "tolerances"), "tolerances lacks"),
     "engine listed twice": (put(["a", "a"], "models", "fp32", "engines"), "twice"),
     "default precision absent": (put("int8", "default_precision", "cpu"), "which models lacks"),
     "unknown device": (put("fp32", "default_precision", "tpu"), "'tpu'"),

@@ -3,6 +3,7 @@
 from cxr_edge.bundle.entries import PRECISIONS, FileEntry, Golden, ModelEntry
 from cxr_edge.bundle.manifest import MANIFEST_NAME, SCHEMA, Manifest
 from cxr_edge.bundle.reader import Bundle, default_bundle_path, open_bundle
+from cxr_edge.bundle.tolerances import Tolerances
 
 __all__ = [
     "MANIFEST_NAME",
@@ -13,6 +14,7 @@ __all__ = [
     "Golden",
     "Manifest",
     "ModelEntry",
+    "Tolerances",
     "default_bundle_path",
     "open_bundle",
 ]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from cxr_edge.bundle.fields import Fields
+from cxr_edge.bundle.tolerances import Tolerances
 from cxr_edge.errors import BundleError
 
 __all__ = ["PRECISIONS", "ROLES", "FileEntry", "Golden", "ModelEntry", "Precision", "Role"]
@@ -82,25 +83,40 @@ class ModelEntry:
         file: name of its ONNX file.
         engines: names of the engines that may run it.
         parity_passed: those of them whose parity gate it passed at export; only these are chosen automatically.
+        tolerances: limits that its parity is judged by; None where the bundle gives none (every bundle of schema 1),
+            so that those of the version that measures apply.
     """
 
     file: str
     engines: tuple[str, ...]
     parity_passed: tuple[str, ...]
+    tolerances: Tolerances | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready mapping that `from_json` reads back."""
-        return {"file": self.file, "engines": list(self.engines), "parity_passed": list(self.parity_passed)}
+        entry = {"file": self.file, "engines": list(self.engines), "parity_passed": list(self.parity_passed)}
+        return entry if self.tolerances is None else {**entry, "tolerances": self.tolerances.to_json()}
 
     @classmethod
-    def from_json(cls, value: Any, place: str) -> ModelEntry:
+    def from_json(cls, value: Any, place: str, schema: int) -> ModelEntry:
         """The entry that `to_json` wrote.
+
+        Args:
+            value: the parsed JSON.
+            place: what messages call it.
+            schema: of the manifest; tolerances came with schema 2.
 
         Raises:
             BundleError: a field is missing, unknown or of another form, or an engine passed that may not run it.
         """
         fields = Fields(value, place)
-        entry = cls(fields.text("file", MODEL_NAME), fields.texts("engines"), fields.texts("parity_passed"))
+        limits = fields.take_optional("tolerances") if schema >= 2 else None
+        entry = cls(
+            file=fields.text("file", MODEL_NAME),
+            engines=fields.texts("engines"),
+            parity_passed=fields.texts("parity_passed"),
+            tolerances=None if limits is None else Tolerances.from_json(limits, f"{place}.tolerances"),
+        )
         fields.finish()
         if not set(entry.parity_passed) <= set(entry.engines):
             raise BundleError(f"{place}.parity_passed names engines that are not in its engines")

@@ -15,8 +15,11 @@ from cxr_edge.probability import OperatingPoint, Temperature
 __all__ = ["MANIFEST_NAME", "SCHEMA", "Manifest"]
 
 MANIFEST_NAME = "manifest.json"
-SCHEMA = 1
-"""The newest manifest schema that this version reads and the one it writes; older ones stay readable."""
+SCHEMA = 2
+"""The newest manifest schema that this version reads and the one it writes; older ones stay readable.
+
+Schema 2 adds ``models.<precision>.tolerances``.
+"""
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ def read_manifest(data: bytes) -> Manifest:
             contradict each other.
     """
     fields = Fields(parse_strict(data, MANIFEST_NAME), MANIFEST_NAME)
-    _check_schema(fields)
+    schema = _schema(fields)
     manifest = Manifest(
         name=fields.text("name"),
         version=fields.text("version", VERSION),
@@ -38,7 +38,7 @@ def read_manifest(data: bytes) -> Manifest:
         cxr_edge_version=fields.text("cxr_edge_version", VERSION),
         released=fields.boolean("released"),
         files=_files(fields.mapping("files")),
-        models=_models(fields.mapping("models")),
+        models=_models(fields.mapping("models"), schema),
         default_precision=_default_precision(fields.mapping("default_precision")),
         outputs=fields.texts("outputs"),
         preprocess=_preprocess(fields.mapping("preprocess")),
@@ -58,7 +58,7 @@ def read_manifest(data: bytes) -> Manifest:
     return manifest
 
 
-def _check_schema(fields: Fields) -> None:
+def _schema(fields: Fields) -> int:
     schema = fields.integer("schema", 1, 1_000_000)
     if schema > SCHEMA:
         needed = fields.text("cxr_edge_version", VERSION)
@@ -66,6 +66,7 @@ def _check_schema(fields: Fields) -> None:
             f"the bundle has manifest schema {schema}, this version reads schema {SCHEMA} at most: "
             f"it needs cxr-edge {needed} or later"
         )
+    return schema
 
 
 def _date(text: str) -> str:
@@ -96,7 +97,7 @@ def _files(value: Mapping[str, Any]) -> dict[str, FileEntry]:
     return files
 
 
-def _models(value: Mapping[str, Any]) -> dict[str, ModelEntry]:
+def _models(value: Mapping[str, Any], schema: int) -> dict[str, ModelEntry]:
     if not value:
         raise BundleError(f"{MANIFEST_NAME}.models is empty")
     for precision in value:
@@ -104,7 +105,7 @@ def _models(value: Mapping[str, Any]) -> dict[str, ModelEntry]:
             known = ", ".join(PRECISIONS)
             raise BundleError(f"{MANIFEST_NAME}.models has precision {precision[:80]!r}; this version knows {known}")
     return {
-        precision: ModelEntry.from_json(model, f"{MANIFEST_NAME}: models.{precision}")
+        precision: ModelEntry.from_json(model, f"{MANIFEST_NAME}: models.{precision}", schema)
         for precision, model in value.items()
     }
 

@@ -31,7 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-COMMANDS = ("classify", "evaluate", "info", "self_test", "demo", "index", "train", "export")
+COMMANDS = ("classify", "evaluate", "parity", "bench", "info", "self_test", "demo", "index", "train", "export", "build")
 """Modules of this package, one command each, in the order that ``--help`` lists them."""
 
 P = ParamSpec("P")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace as replaced
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from cxr_edge.cli.application import app, reported
 from cxr_edge.cli.options import DebugOption
+from cxr_edge.cli.progress import show_progress
+from cxr_edge.cli.report_file import refuse_unwritable
 from cxr_edge.cli.workstation import workstation_module
 
 
@@ -20,30 +23,80 @@ def export(
     data: Annotated[Path, typer.Option("--data", metavar="CSV", help="The label file that the run was trained on.")],
     name: Annotated[str, typer.Option("--name", help="Name of the model.")] = "cxr-edge",
     version: Annotated[str, typer.Option("--model-version", help="Version of the model.")] = "1",
+    precision: Annotated[
+        list[str] | None,
+        typer.Option("--precision", metavar="NAME", help="Only these, fp32 among them; repeatable. Default: all."),
+    ] = None,
+    ranges_data: Annotated[
+        Path | None,
+        typer.Option(
+            "--ranges-data", metavar="CSV", help="INT8 ranges from here; default: --data's development folds."
+        ),
+    ] = None,
+    range_images: Annotated[
+        int | None, typer.Option("--range-images", metavar="N", help="How many images INT8 ranges come from.")
+    ] = None,
+    int8_layout: Annotated[
+        str | None, typer.Option("--int8-layout", help="Of model.int8.onnx: conv-inputs or all-int8.")
+    ] = None,
+    parity_data: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--parity-data",
+            metavar="CSV[@COLUMN=VALUE]",
+            help="Unseen images for the parity gate beside the release fold; repeatable.",
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option("--checkpoint", metavar="FILE", help="Hold parity against this checkpoint in torch instead."),
+    ] = None,
+    parity_report: Annotated[
+        Path | None, typer.Option("--parity-report", metavar="FILE", help="Write the gate's HTML report here.")
+    ] = None,
+    pooled_parity: Annotated[
+        bool, typer.Option("--pooled-parity", help="INT8 parity over the whole cross-validation, too: minutes a fold.")
+    ] = False,
     subgroup: Annotated[
         list[str] | None, typer.Option("--subgroup", metavar="COLUMN", help="Subgroup table in the model card.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a bundle that is there.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write it although parity fails, marked as not released.")
+    ] = False,
+    replace: Annotated[bool, typer.Option("--replace", help="Replace a bundle that is there.")] = False,
     debug: DebugOption = False,
 ) -> None:
-    """Turn a training run into a bundle: ONNX checked against torch, thresholds, golden input, evidence, model card.
+    """Turn a training run into a bundle: FP32, FP16 and INT8, the parity gate, evidence, model card.
 
-    Needs the source checkout.
+    No bundle is written (exit code 11) unless every precision decides like FP32 on images that nothing was fitted on:
+    the release fold and --parity-data. Needs the source checkout.
 
     Research use only: not for diagnosis.
     """
     from cxr_edge.evaluation import evaluation_text
+    from cxr_edge.evaluation.parity import parity_text
     from cxr_edge.evaluation.recipe import recipe_text
 
-    report = workstation_module("export.release").export_run(
-        run,
-        data,
-        output,
+    release = workstation_module("export.release")
+    if parity_report is not None:
+        refuse_unwritable(parity_report)
+    release_options = workstation_module("export.release_options")
+    int8 = replaced(release_options.CPU_INT8, layout=int8_layout) if int8_layout else None
+    options = release_options.ReleaseOptions(
         name=name,
         version=version,
+        ranges_data=ranges_data,
+        parity_data=tuple(parity_data or ()),
+        checkpoint=checkpoint,
+        parity_report=parity_report,
+        pooled=pooled_parity,
         subgroups=tuple(subgroup or ()),
         force=force,
-        on_step=lambda step: print(f"{step} ..."),
+        replace=replace,
+        **given(precisions=tuple(precision) if precision else None, range_images=range_images, int8=int8),
+    )
+    report = release.export_run(
+        run, data, output, options, on_step=lambda step: print(f"{step} ..."), on_image=show_progress
     )
     equal = report.equivalence
     print(
@@ -52,4 +105,12 @@ def export(
     )
     print(f"this bundle, on the release fold:\n{evaluation_text(report.evaluation)}\n")
     print(f"{recipe_text(report.recipe)}\n")
-    print(f"bundle written to {report.destination}")
+    if report.gate is not None:
+        print(f"{parity_text(report.gate.report)}\n")
+    released = report.gate is None or report.gate.held
+    print(f"bundle written to {report.destination}{'' if released else ', marked as NOT RELEASED'}")
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """The options that were given; the others keep their default, which lives with what they are options of."""
+    return {name: value for name, value in options.items() if value is not None}

@@ -25,12 +25,12 @@ def stored_frame() -> np.ndarray:
 
 
 def test_the_record_is_reproducible(model: bytes) -> None:
-    assert golden_record(model, SPEC) == golden_record(model, SPEC)
+    assert golden_record({"fp32": model}, SPEC) == golden_record({"fp32": model}, SPEC)
     assert golden_frame_bytes() == golden_frame_bytes()
 
 
 def test_the_record_follows_from_the_stored_frame_alone(model: bytes) -> None:
-    golden = golden_record(model, SPEC)
+    golden = golden_record({"fp32": model}, SPEC)
     radiograph = Radiograph.from_frame(stored_frame(), Frame(bits_stored=golden.bits_stored))
     image = reference.preprocess(radiograph, SPEC)
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
@@ -42,13 +42,13 @@ def test_the_record_follows_from_the_stored_frame_alone(model: bytes) -> None:
 
 
 def test_another_preprocessing_has_another_input(model: bytes) -> None:
-    other = golden_record(model, PreprocessSpec(height=32, width=32, mean=0.4))
-    assert other.input_sha256 != golden_record(model, SPEC).input_sha256
+    other = golden_record({"fp32": model}, PreprocessSpec(height=32, width=32, mean=0.4))
+    assert other.input_sha256 != golden_record({"fp32": model}, SPEC).input_sha256
 
 
 def test_every_output_has_its_expected_logit() -> None:
     fourteen = build_fp32(tiny_network(outputs=14).eval(), 32, 32).SerializeToString()
-    assert len(golden_record(fourteen, SPEC).logit["fp32"]) == 14
+    assert len(golden_record({"fp32": fourteen}, SPEC).logit["fp32"]) == 14
 
 
 def test_the_frame_exercises_the_resampling() -> None:
@@ -57,3 +57,11 @@ def test_the_frame_exercises_the_resampling() -> None:
     assert height % 224
     assert width % 224
     assert stored_frame().std() > 10
+
+
+def test_every_precision_has_its_own_logit_and_tolerance(model: bytes) -> None:
+    other = build_fp32(tiny_network(seed=3).eval(), SPEC.height, SPEC.width).SerializeToString()
+    golden = golden_record({"fp32": model, "int8": other}, SPEC)
+    assert golden.logit["fp32"] == golden_record({"fp32": model}, SPEC).logit["fp32"]
+    assert golden.logit["int8"] == golden_record({"fp32": other}, SPEC).logit["fp32"]
+    assert golden.tolerance["fp32"] < golden.tolerance["int8"]
