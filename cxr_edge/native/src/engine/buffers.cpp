@@ -30,7 +30,7 @@ size_t concatenation_bytes(const Block &block) { return whole_lines(block.height
 size_t padded_bytes(const Block &block) { return whole_lines((block.height + 2) * block.padded_row_step() + slack); }
 
 size_t scratch_bytes(const Model &model, const std::vector<Block> &blocks) {
-  size_t most = 4 * stem_row_bytes(model);
+  size_t most = 5 * stem_row_bytes(model);  // zeros, three rows of the ring, their maximum
   for (const Block &block : blocks) {
     most = std::max(most, rows_together(block.width) * block.width * prologue_step(block.channels));
   }

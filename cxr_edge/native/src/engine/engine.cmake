@@ -12,7 +12,7 @@ target_sources(
           ${engine}/team.cpp)
 
 # -O3 whatever the build type says: without inlining and unrolling the sums would live in memory.
-set(kernel_options -O3)
+set(kernel_options -O3 -fno-math-errno -fno-trapping-math)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
   target_sources(cxr_edge_core PRIVATE ${engine}/kernel_avx2.cpp ${engine}/kernel_avx_vnni.cpp
                                        ${engine}/kernel_avx512_vnni.cpp)

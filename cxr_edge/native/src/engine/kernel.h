@@ -40,6 +40,7 @@ struct PrologueTask {
 
 struct PoolTask {
   const uint8_t *rows[3];  // input rows, each with a column of zeros before its first pixel
+  uint8_t *highest;        // room for a row
   uint32_t pixels;         // of the output
   uint32_t channels;
   uint8_t *output;

@@ -61,8 +61,10 @@ bool Network::infer(const float *image, float *logit, float *cam) {
 }
 
 void Network::run_part(uint32_t thread) {
+  if (thread == 0 && nanoseconds_ != nullptr) step_begin_ = std::chrono::steady_clock::now();
   image_rows(thread);
-  team_.meet();
+  uint32_t step = 0;
+  end_step(thread, step++);
   if (!finite_.load(std::memory_order_relaxed)) return;
   const Block *block = buffers_.blocks.data();
   uint32_t channel = 0;
@@ -84,9 +86,17 @@ void Network::run_part(uint32_t thread) {
         break;
       case Kind::head: head(operation, *block, thread); break;
     }
-    team_.meet();
+    end_step(thread, step++);
   }
   if (thread == 0) means();
+}
+
+void Network::end_step(uint32_t thread, uint32_t step) {
+  team_.meet();
+  if (thread != 0 || nanoseconds_ == nullptr) return;
+  const auto now = std::chrono::steady_clock::now();
+  nanoseconds_[step] = static_cast<uint64_t>(std::chrono::nanoseconds(now - step_begin_).count());
+  step_begin_ = now;
 }
 
 Part Network::part(uint32_t count, uint32_t together, uint32_t thread) const {
@@ -144,13 +154,14 @@ void Network::stem(uint32_t thread) {
   const size_t row_bytes = stem_row_bytes(model_);
   uint8_t *const zeros = buffers_.scratch(thread);
   uint8_t *const ring = zeros + row_bytes;
-  std::memset(zeros, 0, 4 * row_bytes);
+  std::memset(zeros, 0, 5 * row_bytes);
   const auto slot = [&](uint32_t row) { return ring + row % 3 * row_bytes; };
   const Part rows = part(block.height, 1, thread);
   if (rows.begin > 0 && rows.begin < rows.end) stem_row(2 * rows.begin - 1, slot(2 * rows.begin - 1) + channels);
   for (uint32_t y = rows.begin; y < rows.end; ++y) {
     for (const uint32_t row : {2 * y, 2 * y + 1}) stem_row(row, slot(row) + channels);
     const PoolTask task{{y == 0 ? zeros : slot(2 * y - 1), slot(2 * y), slot(2 * y + 1)},
+                        ring + 3 * row_bytes,
                         block.width,
                         channels,
                         block.concatenation + y * block.row_step(),

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -28,6 +29,10 @@ class Network {
   // wait for each other.
   bool infer(const float *image, float *logit, float *cam);
 
+  // Where the calling thread's nanoseconds go: the image's codes first, then each operation of the model. Null, as it is at
+  // first, stops it. For benchmarks.
+  void measure(uint64_t *nanoseconds) { nanoseconds_ = nanoseconds; }
+
   const Model &model() const { return model_; }
   uint32_t threads() const { return team_.size(); }
   uint32_t map_height() const { return buffers_.blocks.back().height; }
@@ -43,6 +48,7 @@ class Network {
   void transition(const Operation &operation, const Block &from, const Block &to, uint32_t thread) const;
   void head(const Operation &operation, const Block &block, uint32_t thread) const;
   void means() const;
+  void end_step(uint32_t thread, uint32_t step);
   Part part(uint32_t count, uint32_t together, uint32_t thread) const;
   ConvolutionTask task_of(const Operation &operation) const;
 
@@ -56,7 +62,9 @@ class Network {
   std::mutex mutex_;
   const float *input_ = nullptr;
   float *logit_ = nullptr, *cam_ = nullptr;
+  std::chrono::steady_clock::time_point step_begin_;
   std::atomic<bool> finite_{true};
+  uint64_t *nanoseconds_ = nullptr;
 };
 
 }  // namespace cxr_edge::engine

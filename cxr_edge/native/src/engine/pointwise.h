@@ -3,8 +3,6 @@
 // here, for the same reason.
 #pragma once
 
-#include <cmath>
-
 #include "kernel.h"
 #include "model_file.h"
 
@@ -21,15 +19,28 @@ inline int16_t fine_code(uint8_t code, int16_t multiplier, int16_t bias) {
   return positive > int16_t{fine_max} ? int16_t{fine_max} : positive;
 }
 
+// The loops over channels take everything by value: through a reference each byte written might change their bounds, and
+// the compiler would not vectorise them.
+
+inline void clamp_channels(const uint8_t *__restrict input, const uint8_t *__restrict low,
+                           const uint8_t *__restrict high, uint8_t *__restrict output, uint32_t channels) {
+  for (uint32_t c = 0; c < channels; ++c) {
+    const uint8_t raised = input[c] < low[c] ? low[c] : input[c];
+    output[c] = raised > high[c] ? high[c] : raised;
+  }
+}
+
 void clamp_pixels(const PrologueTask &task) {
-  const uint8_t *low = task.parameters, *high = task.parameters + task.channels;
+  const uint8_t *low = task.parameters, *high = low + task.channels;
   for (uint32_t p = 0; p < task.pixels; ++p) {
-    const uint8_t *input = task.input + p * task.input_step;
-    uint8_t *__restrict output = task.output + p * task.output_step;
-    for (uint32_t c = 0; c < task.channels; ++c) {
-      const uint8_t raised = input[c] < low[c] ? low[c] : input[c];
-      output[c] = raised > high[c] ? high[c] : raised;
-    }
+    clamp_channels(task.input + p * task.input_step, low, high, task.output + p * task.output_step, task.channels);
+  }
+}
+
+inline void affine_channels(const uint8_t *__restrict input, const int16_t *__restrict multiplier,
+                            const int16_t *__restrict bias, uint8_t *__restrict output, uint32_t channels) {
+  for (uint32_t c = 0; c < channels; ++c) {
+    output[c] = static_cast<uint8_t>(fine_code(input[c], multiplier[c], bias[c]) >> 4);
   }
 }
 
@@ -37,11 +48,20 @@ void affine_pixels(const PrologueTask &task) {
   const auto *multiplier = reinterpret_cast<const int16_t *>(task.parameters);
   const int16_t *bias = multiplier + task.channels;
   for (uint32_t p = 0; p < task.pixels; ++p) {
-    const uint8_t *input = task.input + p * task.input_step;
-    uint8_t *__restrict output = task.output + p * task.output_step;
-    for (uint32_t c = 0; c < task.channels; ++c) {
-      output[c] = static_cast<uint8_t>(fine_code(input[c], multiplier[c], bias[c]) >> 4);
-    }
+    affine_channels(task.input + p * task.input_step, multiplier, bias, task.output + p * task.output_step,
+                    task.channels);
+  }
+}
+
+inline void pooled_affine_channels(const uint8_t *__restrict a, const uint8_t *__restrict b,
+                                   const uint8_t *__restrict c, const uint8_t *__restrict d,
+                                   const int16_t *__restrict multiplier, const int16_t *__restrict bias,
+                                   uint8_t *__restrict output, uint32_t channels) {
+  for (uint32_t k = 0; k < channels; ++k) {
+    const int16_t m = multiplier[k], o = bias[k];
+    const auto top = static_cast<int16_t>(fine_code(a[k], m, o) + fine_code(b[k], m, o));
+    const auto bottom = static_cast<int16_t>(fine_code(c[k], m, o) + fine_code(d[k], m, o));
+    output[k] = static_cast<uint8_t>(static_cast<int16_t>(top + bottom + 32) >> 6);
   }
 }
 
@@ -49,62 +69,71 @@ void pooled_affine_pixels(const PrologueTask &task) {
   const auto *multiplier = reinterpret_cast<const int16_t *>(task.parameters);
   const int16_t *bias = multiplier + task.channels;
   for (uint32_t p = 0; p < task.pixels; ++p) {
-    const uint8_t *a = task.input + 2 * p * task.input_step, *b = a + task.input_step;
-    const uint8_t *c = a + task.input_row_step, *d = c + task.input_step;
-    uint8_t *__restrict output = task.output + p * task.output_step;
-    for (uint32_t k = 0; k < task.channels; ++k) {
-      const int16_t m = multiplier[k], o = bias[k];
-      const auto sum = static_cast<int16_t>(fine_code(a[k], m, o) + fine_code(b[k], m, o) + fine_code(c[k], m, o) +
-                                            fine_code(d[k], m, o));
-      output[k] = static_cast<uint8_t>((sum + 32) >> 6);
-    }
+    const uint8_t *top = task.input + 2 * p * task.input_step, *bottom = top + task.input_row_step;
+    pooled_affine_channels(top, top + task.input_step, bottom, bottom + task.input_step, multiplier, bias,
+                           task.output + p * task.output_step, task.channels);
   }
 }
 
-void maximum_pool_pixels(const PoolTask &task) {
-  for (uint32_t p = 0; p < task.pixels; ++p) {
-    const size_t first = size_t{2} * p * task.channels;
-    const uint8_t *a = task.rows[0] + first, *b = task.rows[1] + first, *c = task.rows[2] + first;
-    uint8_t *__restrict output = task.output + p * task.output_step;
-    for (uint32_t k = 0; k < task.channels; ++k) {
-      uint8_t most = 0;
-      for (uint32_t column = 0; column < 3; ++column) {
-        const uint32_t at = column * task.channels + k;
-        const uint8_t ab = a[at] > b[at] ? a[at] : b[at];
-        const uint8_t abc = ab > c[at] ? ab : c[at];
-        most = most > abc ? most : abc;
-      }
-      output[k] = most;
-    }
+inline void highest_of_three(const uint8_t *__restrict a, const uint8_t *__restrict b, const uint8_t *__restrict c,
+                             uint8_t *__restrict output, uint32_t count) {
+  for (uint32_t k = 0; k < count; ++k) {
+    const uint8_t ab = a[k] > b[k] ? a[k] : b[k];
+    output[k] = ab > c[k] ? ab : c[k];
   }
+}
+
+// Rows first, into the middle one's place, then columns.
+void maximum_pool_pixels(const PoolTask &task) {
+  const uint32_t channels = task.channels;
+  highest_of_three(task.rows[0], task.rows[1], task.rows[2], task.highest, (2 * task.pixels + 1) * channels);
+  for (uint32_t p = 0; p < task.pixels; ++p) {
+    const uint8_t *first = task.highest + size_t{2} * p * channels;
+    highest_of_three(first, first + channels, first + 2 * size_t{channels}, task.output + p * task.output_step, channels);
+  }
+}
+
+inline int32_t sum_of_products(const uint8_t *__restrict input, const int16_t *__restrict multiplier,
+                               const int16_t *__restrict bias, const int16_t *__restrict weights, uint32_t channels) {
+  int32_t sum = 0;
+  for (uint32_t c = 0; c < channels; ++c) {
+    sum += int32_t{fine_code(input[c], multiplier[c], bias[c])} * weights[c];
+  }
+  return sum;
 }
 
 void head_pixels(const HeadTask &task) {
   const auto *multiplier = reinterpret_cast<const int16_t *>(task.parameters);
   const int16_t *bias = multiplier + (task.channels + alignment - 1) / alignment * alignment;
   for (uint32_t p = 0; p < task.pixels; ++p) {
-    const uint8_t *input = task.input + p * task.input_step;
-    int32_t sum = 0;
-    for (uint32_t c = 0; c < task.channels; ++c) {
-      sum += int32_t{fine_code(input[c], multiplier[c], bias[c])} * task.weights[c];
-    }
+    const int32_t sum =
+        sum_of_products(task.input + p * task.input_step, multiplier, bias, task.weights, task.channels);
     const float product = static_cast<float>(sum) * task.multiplier;
     task.output[p] = product + task.bias;
   }
 }
 
-bool image_row_codes(const ImageRowTask &task) {
+// A code, halves to even: adding 2^23 + 2^22 leaves no room for a fraction, in the rounding mode that C starts with.
+inline uint8_t nearest_code(float value) {
+  value = value > 0.0F ? value : 0.0F;
+  value = value < 255.0F ? value : 255.0F;
+  const float integral = value + 12582912.0F;
+  return static_cast<uint8_t>(static_cast<int32_t>(integral - 12582912.0F));
+}
+
+inline float code_pixels(const float *__restrict pixels, uint8_t *__restrict codes, uint32_t count, float scale,
+                         float zero) {
   float wrong = 0.0F;
-  for (uint32_t x = 0; x < task.count; ++x) {
-    const float pixel = task.pixels[x];
-    wrong += pixel * 0.0F;  // 0 for every finite number, NaN for the others
-    const float scaled = pixel * task.scale;
-    float value = scaled + task.zero;
-    value = value > 0.0F ? value : 0.0F;
-    value = value < 255.0F ? value : 255.0F;
-    task.codes[x] = static_cast<uint8_t>(std::lrintf(value));  // halves to even, the mode that C starts with
+  for (uint32_t x = 0; x < count; ++x) {
+    const float scaled = pixels[x] * scale;
+    codes[x] = nearest_code(scaled + zero);
   }
-  return wrong == 0.0F;
+  for (uint32_t x = 0; x < count; ++x) wrong += pixels[x] * 0.0F;  // 0 for every finite number, NaN for the others
+  return wrong;
+}
+
+bool image_row_codes(const ImageRowTask &task) {
+  return code_pixels(task.pixels, task.codes, task.count, task.scale, task.zero) == 0.0F;
 }
 
 // The table of a kernel, whose convolution is all that differs in its source.
