@@ -12,7 +12,7 @@
 #include <iterator>
 #include <vector>
 
-#include "cxr_edge.h"
+#include "cxr_edge_engine.h"
 #include "engine/network.h"
 
 using namespace cxr_edge::engine;

@@ -80,10 +80,15 @@ def dense_layer(layer: DenseLayer, codes: Codes) -> Codes:
 
 
 def transition(layer: Transition, codes: Codes) -> Codes:
-    """The next block's first channels: sixteenths averaged over 2x2, rounded half up once, then the convolution."""
-    fine = sixteenths(layer.prologue, codes)
-    total = fine[0::2, 0::2] + fine[0::2, 1::2] + fine[1::2, 0::2] + fine[1::2, 1::2]
-    return convolve(layer.convolution, ((total + 32) >> 6).astype(np.uint8))
+    """The next block's first channels: sixteenths averaged over 2x2, then the convolution."""
+    return convolve(layer.convolution, averaged(sixteenths(layer.prologue, codes)))
+
+
+def averaged(fine: NDArray[np.int32]) -> Codes:
+    """Codes of sixteenths ``[..., H, W, C]`` averaged over 2x2, rounded half up once."""
+    rows = fine[..., 0::2, :, :] + fine[..., 1::2, :, :]
+    total = rows[..., 0::2, :] + rows[..., 1::2, :]
+    return ((total + 32) >> 6).astype(np.uint8)
 
 
 def class_activation_map(head: Head, codes: Codes) -> NDArray[np.float32]:

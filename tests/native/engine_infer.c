@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cxr_edge.h"
+#include "cxr_edge_engine.h"
 
 static int fail(const char *what) {
   fprintf(stderr, "engine_infer: %s\n", what);

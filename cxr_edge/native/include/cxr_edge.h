@@ -1,16 +1,12 @@
 /*
- * cxr_edge.h - the C interface of cxr-edge's native preprocessing and of its INT8 engine. This header is the contract.
+ * cxr_edge.h - the C interface of cxr-edge's native preprocessing. This header is the contract.
  *
- * Preprocessing: one call turns the stored pixels of a radiograph into the network's input: crop, window, exact area resampling, one
+ * One call turns the stored pixels of a radiograph into the network's input: crop, window, exact area resampling, one
  * linear map. Every result is defined to the last bit (docs/architecture.md, "Preprocessing"): neither the SIMD level
  * nor the number of threads changes it.
  *
- * Engine: open a model.native file, infer, close. Its results are defined to the last bit, too (docs/native-engine.md).
- *
- * Ownership: the library keeps no pointer that it is given. What must be given back: an engine, to
- *            cxr_edge_engine_close().
- * Threads:   every function may be called from several threads at once, but an engine must not be closed while it is
- *            used; there is no global state.
+ * Ownership: the library keeps no pointer that it is given and returns none that must be freed.
+ * Threads:   every function may be called from several threads at once; there is no global state.
  * Errors:    a function that can fail returns a cxr_edge_status, CXR_EDGE_OK (0) on success. Nothing is printed and no
  *            exception leaves the library.
  */
@@ -43,13 +39,14 @@ typedef enum cxr_edge_status {
   CXR_EDGE_BAD_STRIDE = 4,     /* rows overlap, or 16-bit rows are not 2-byte aligned */
   CXR_EDGE_BAD_CROP = 5,       /* the crop is empty or leaves the frame */
   CXR_EDGE_BAD_WINDOW = 6,     /* window_hi - window_lo is not in 1..65535 */
-  CXR_EDGE_BAD_THREADS = 7,    /* threads is 0, or for an engine more than the process may use */
+  CXR_EDGE_BAD_THREADS = 7,    /* threads is 0; for an engine, also more than the process may use */
   CXR_EDGE_BAD_SIMD = 8,       /* the SIMD level is unknown, or this build or processor does not have it */
   CXR_EDGE_OUT_OF_MEMORY = 9,  /* memory could not be had */
-  CXR_EDGE_BAD_KERNEL = 10,    /* the kernel is unknown, or this build or processor does not have it */
-  CXR_EDGE_CANNOT_READ = 11,   /* the model file cannot be opened or read */
-  CXR_EDGE_BAD_MODEL = 12,     /* the model is damaged, of another version, or its sizes don't add up */
-  CXR_EDGE_BAD_IMAGE = 13      /* the image holds NaN or infinity */
+  /* Only functions of cxr_edge_engine.h return those below; 10 to 16 are cxr_edge_cuda.h's. */
+  CXR_EDGE_BAD_KERNEL = 17,  /* the kernel is unknown, or this build or processor does not have it */
+  CXR_EDGE_CANNOT_READ = 18, /* the model file cannot be opened or read */
+  CXR_EDGE_BAD_MODEL = 19,   /* the model is damaged, of another version, or its sizes don't add up */
+  CXR_EDGE_BAD_IMAGE = 20    /* the image holds NaN or infinity */
 } cxr_edge_status;
 
 /* How one stored pixel lies in memory; 16-bit types in the machine's byte order, aligned to 2 bytes. */
@@ -118,78 +115,6 @@ CXR_EDGE_API cxr_edge_simd cxr_edge_simd_best(void);
 /* cxr_edge_simd_name() returns "scalar", "neon", "avx2" or "avx512", the name of the best level for
  * CXR_EDGE_SIMD_BEST, or null for an unknown level. A static string. */
 CXR_EDGE_API const char *cxr_edge_simd_name(int32_t simd);
-
-/* Which instructions the engine multiplies with. They differ in speed alone. */
-typedef enum cxr_edge_kernel {
-  CXR_EDGE_KERNEL_BEST = 0,        /* the fastest that this processor has, found out at run time */
-  CXR_EDGE_KERNEL_SCALAR = 1,      /* portable C++; the oracle that the others are tested against */
-  CXR_EDGE_KERNEL_DOT_PRODUCT = 2, /* ARMv8.2 dot product */
-  CXR_EDGE_KERNEL_I8MM = 3,        /* ARMv8.6 I8MM */
-  CXR_EDGE_KERNEL_AVX2 = 4,
-  CXR_EDGE_KERNEL_AVX_VNNI = 5,   /* 256-bit VNNI without AVX-512 */
-  CXR_EDGE_KERNEL_AVX512_VNNI = 6 /* needs AVX-512 F, BW, DQ, VL and VNNI */
-} cxr_edge_kernel;
-
-/* A network, loaded and ready. */
-typedef struct cxr_edge_engine cxr_edge_engine;
-
-/* What an engine is. */
-typedef struct cxr_edge_engine_description {
-  uint32_t height, width;         /* of the image, pixels */
-  uint32_t outputs;               /* K, the number of logits */
-  uint32_t map_height, map_width; /* of a class-activation map */
-  uint32_t threads;               /* that share an inference, the calling one included */
-  int32_t kernel;                 /* the cxr_edge_kernel in use, never CXR_EDGE_KERNEL_BEST */
-} cxr_edge_engine_description;
-
-/*
- * cxr_edge_engine_open_file() and cxr_edge_engine_open_memory() load a model.native file.
- *
- * path:           of the file, or
- * model, size:    its bytes, of any alignment. They are copied: neither file nor bytes are used after the call.
- * threads:        how many threads share an inference, 1 to the number of processors that this process may use. All but
- *                 the calling one are started here; they sleep while there is nothing to infer. Where the system gives
- *                 no more threads, fewer do the work.
- * kernel:         a cxr_edge_kernel.
- * engine:         receives the engine, or null on failure. Give it back to cxr_edge_engine_close().
- * detail, detail_capacity: receives one English sentence about what was found wrong, cut off at the capacity, always
- *                 terminated; may be null.
- *
- * Every offset and size of the file is checked before it is used. Whether the file is the one it should be is for the
- * caller to know: the hash in a bundle's manifest says it.
- */
-CXR_EDGE_API cxr_edge_status cxr_edge_engine_open_file(const char *path, uint32_t threads, int32_t kernel,
-                                                       cxr_edge_engine **engine, char *detail, size_t detail_capacity);
-CXR_EDGE_API cxr_edge_status cxr_edge_engine_open_memory(const void *model, size_t size, uint32_t threads,
-                                                         int32_t kernel, cxr_edge_engine **engine, char *detail,
-                                                         size_t detail_capacity);
-
-/* cxr_edge_engine_describe() fills in the description. */
-CXR_EDGE_API cxr_edge_status cxr_edge_engine_describe(const cxr_edge_engine *engine,
-                                                      cxr_edge_engine_description *description);
-
-/*
- * cxr_edge_engine_infer() runs the network on one image. It allocates nothing; calls from several threads on one engine
- * wait for each other.
- *
- * image: height * width floats, row by row, as preprocessing writes them.
- * logit: receives `outputs` floats, before any sigmoid.
- * cam:   receives outputs * map_height * map_width floats; a logit is the mean of its map.
- *
- * Returns CXR_EDGE_OK, CXR_EDGE_NULL_POINTER or CXR_EDGE_BAD_IMAGE; outputs are untouched unless it is CXR_EDGE_OK.
- */
-CXR_EDGE_API cxr_edge_status cxr_edge_engine_infer(cxr_edge_engine *engine, const float *image, float *logit,
-                                                   float *cam);
-
-/* cxr_edge_engine_close() gives back memory and threads. Null is allowed. No call may be using the engine. */
-CXR_EDGE_API void cxr_edge_engine_close(cxr_edge_engine *engine);
-
-/* cxr_edge_kernel_available() returns 1 when an engine can be opened with the kernel on this processor, otherwise 0. */
-CXR_EDGE_API int cxr_edge_kernel_available(int32_t kernel);
-
-/* cxr_edge_kernel_name() returns a kernel's name, such as "avx512-vnni", the name of the best one for
- * CXR_EDGE_KERNEL_BEST, or null for an unknown one. A static string. */
-CXR_EDGE_API const char *cxr_edge_kernel_name(int32_t kernel);
 
 /* cxr_edge_version() returns the library's version, "major.minor.patch", a static string. */
 CXR_EDGE_API const char *cxr_edge_version(void);

@@ -9,6 +9,7 @@
 #include <nanobind/stl/vector.h>
 
 #include "cxr_edge.h"
+#include "engine_binding.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -93,4 +94,5 @@ NB_MODULE(_native, module) {
              "Writes the network's input to out; crop is (top, left, height, width), window and padding are (first, "
              "last), map is (scale, offset).");
   module.def("simd_levels", &simd_levels, "The SIMD levels that run here, slowest first.");
+  bind_engine(module);
 }

@@ -8,7 +8,7 @@
 #include <sched.h>
 #endif
 
-#include "cxr_edge.h"
+#include "cxr_edge_engine.h"
 #include "network.h"
 
 struct cxr_edge_engine {

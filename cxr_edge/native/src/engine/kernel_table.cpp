@@ -1,7 +1,7 @@
 // Which kernels this build has and this processor runs.
 #include <initializer_list>
 
-#include "cxr_edge.h"
+#include "cxr_edge_engine.h"
 #include "kernel.h"
 
 #if defined(CXR_EDGE_X86_64)
