@@ -147,9 +147,7 @@ class _Builder:
         pooled = np.stack([interpreter.maximum_pool(interpreter.convolve(convolution, one, 2)) for one in padded])
         return convolution, pooled, grid
 
-    def _dense_layer(
-        self, part: floats.DenseLayer, codes: Codes, grid: CodeGrid
-    ) -> tuple[DenseLayer, Codes, CodeGrid]:
+    def _dense_layer(self, part: floats.DenseLayer, codes: Codes, grid: CodeGrid) -> tuple[DenseLayer, Codes, CodeGrid]:
         prologue, inner = prologue_of(part.rectifier.with_inputs(grid.step, grid.zero), clamp=self.options.clamp)
         inputs = interpreter.prologue_codes(prologue, codes)
         hidden = positive_grid(self.ranges.of(part.hidden))
@@ -162,9 +160,7 @@ class _Builder:
         layer = DenseLayer(prologue, bottleneck, growth)
         return layer, np.concatenate([codes, grown], axis=3), grid.joined(produced)
 
-    def _transition(
-        self, part: floats.Transition, codes: Codes, grid: CodeGrid
-    ) -> tuple[Transition, Codes, CodeGrid]:
+    def _transition(self, part: floats.Transition, codes: Codes, grid: CodeGrid) -> tuple[Transition, Codes, CodeGrid]:
         prologue, inner = affine_prologue(part.rectifier.with_inputs(grid.step, grid.zero), rounded=False)
         fine = interpreter.sixteenths(prologue, codes)
         inputs = interpreter.averaged(fine)
@@ -223,7 +219,9 @@ class _Builder:
         return InputMoments(mean, mean, centred.T @ centred / len(centred))
 
 
-def _integer_convolution(weight: NDArray[np.int8], scale: NDArray[np.float64], bias: NDArray[np.float64]) -> Convolution:
+def _integer_convolution(
+    weight: NDArray[np.int8], scale: NDArray[np.float64], bias: NDArray[np.float64]
+) -> Convolution:
     """The record, with the bias in units of the accumulator; a filter of zeros may have any scale."""
     dead = ~weight.any(axis=(1, 2, 3))
     scale = np.where(dead, MULTIPLIER_MAX, scale)

@@ -67,7 +67,8 @@ def interpret(network: NativeNetwork, image: NDArray[np.float32]) -> NativeOutpu
 
 def stem(network: NativeNetwork, image: NDArray[np.float32]) -> Codes:
     """7x7 convolution, stride 2, padded with the code of 0.0; then 3x3 maximum pooling, stride 2."""
-    scaled = image * np.float32(network.input_scale) + np.float32(network.input_zero)
+    with np.errstate(over="ignore"):  # a pixel beyond float32 is one beyond the codes, too
+        scaled = image * np.float32(network.input_scale) + np.float32(network.input_zero)
     pixels = to_codes(scaled)[:, :, None]
     padded = np.pad(pixels, ((3, 3), (3, 3), (0, 0)), constant_values=network.input_zero)
     return maximum_pool(convolve(network.stem, padded, stride=2))

@@ -46,15 +46,19 @@ def read_native(data: bytes) -> NativeNetwork:
     """
     if len(data) < HEADER.size or data[:8] != MAGIC:
         raise BundleError("this is no model.native file: its first bytes are others")
-    _, version, count, size, height, width, _, zero, scale = HEADER.unpack_from(data)
+    _, version, count, size, height, width, outputs, zero, scale = HEADER.unpack_from(data)
     if version != VERSION:
         raise BundleError(f"model.native has version {version}; this version reads {VERSION}")
     if size != len(data) or HEADER.size + count * OPERATION.size > size:
         raise BundleError(f"model.native says {size} bytes and {count} operations, and has {len(data)} bytes")
     try:
-        return _assembled(_Sections(data, count), height, width, scale, zero)
+        network = _assembled(_Sections(data, count), height, width, scale, zero)
+        network.check()
     except (ValueError, UsageError) as error:
         raise BundleError(f"model.native does not hold a network: {error}") from error
+    if network.head.outputs != outputs:
+        raise BundleError(f"model.native says {outputs} outputs and has {network.head.outputs}")
+    return network
 
 
 class _Sections:
@@ -109,7 +113,7 @@ class _Sections:
 def _assembled(sections: _Sections, height: int, width: int, scale: float, zero: int) -> NativeNetwork:
     entries: Iterator[OperationEntry] = iter(sections.entries)
     first = next(entries, None)
-    if first is None or first.kind != Kind.STEM:
+    if first is None or first.kind != Kind.STEM or first.prologue != PrologueKind.NONE:
         raise BundleError("model.native does not begin with a stem")
     stem = sections.convolution(first)
     blocks: list[list[DenseLayer]] = [[]]
@@ -125,7 +129,7 @@ def _assembled(sections: _Sections, height: int, width: int, scale: float, zero:
             blocks.append([])
         elif entry.kind == Kind.BOTTLENECK and prologue is not None:
             growth = next(entries, None)
-            if growth is None or growth.kind != Kind.GROWTH:
+            if growth is None or growth.kind != Kind.GROWTH or growth.prologue != PrologueKind.NONE:
                 raise BundleError("model.native: no 3x3 convolution after a bottleneck")
             blocks[-1].append(DenseLayer(prologue, convolution, sections.convolution(growth)))
         else:
@@ -134,6 +138,4 @@ def _assembled(sections: _Sections, height: int, width: int, scale: float, zero:
         raise BundleError("model.native has no head")
     if next(entries, None) is not None or sections.cursor != len(sections.data):
         raise BundleError("model.native goes on after the head")
-    network = NativeNetwork(height, width, scale, zero, stem, tuple(map(tuple, blocks)), tuple(transitions), head)
-    network.check()
-    return network
+    return NativeNetwork(height, width, scale, zero, stem, tuple(map(tuple, blocks)), tuple(transitions), head)
