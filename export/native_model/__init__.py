@@ -1,4 +1,4 @@
-"""The network as integers for our own engine: its record, its file ``model.native``, and the arithmetic's definition."""
+"""The network as integers for our own engine: its record, its file ``model.native``, its arithmetic's definition."""
 
 from export.native_model.interpreter import NativeOutput, interpret
 from export.native_model.reader import read_native

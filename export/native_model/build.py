@@ -1,15 +1,15 @@
 """From the FP32 network and its ranges to integers for our own engine.
 
-The rewrites are those of docs/quantization.md with grids that our engine can have and Q/DQ graphs cannot: unsigned codes
-that use all 256 levels, one grid for each channel of the concatenation, thresholds in sixteenths of a code.
+The rewrites are those of `export.int8.rewrites` with grids that our engine can have and Q/DQ graphs cannot: unsigned
+codes that use all 256 levels, one grid for each channel of the concatenation, thresholds in sixteenths of a code.
 
-Layer by layer, the integers made so far run on the range images, and each bias takes the whole shift of its output's mean
-against the FP32 network: of rounded weights, rounded inputs and everything before.
+Layer by layer, the integers made so far run on the range images, and each bias takes the whole shift of its output's
+mean against the FP32 network: of rounded weights, rounded inputs and everything before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from calibration.ranges import Ranges
 from cxr_edge.errors import UsageError
-from export.int8 import read_network
 from export.int8 import network as floats
+from export.int8 import read_network
 from export.int8.moments import InputMoments
 from export.int8.weights import Rounding, quantise_convolution
 from export.native_model import interpreter

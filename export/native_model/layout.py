@@ -1,8 +1,8 @@
 """How ``model.native`` lies in memory: little-endian, every section 64-byte aligned, nothing between them but zeros.
 
 A header, a table of operations in the order in which they run, and for each operation its sections, in the order
-prologue, weights, bias, multiplier. Offsets are written although they follow from the table: a reader that computes them
-finds every disagreement. `cxr_edge/native/src/engine/model_file.cpp` reads the same bytes.
+prologue, weights, bias, multiplier. Offsets are written although they follow from the table: a reader that computes
+them finds every disagreement. `cxr_edge/native/src/engine/model_file.cpp` reads the same bytes.
 """
 
 from __future__ import annotations

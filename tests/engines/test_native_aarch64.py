@@ -1,4 +1,4 @@
-"""The ARM kernels, cross-compiled and run by an emulator, give the definition's bits. Proof that they are right, no timing."""
+"""The ARM kernels, cross-compiled and run by an emulator, give the definition's bits; nothing is timed."""
 
 from __future__ import annotations
 
