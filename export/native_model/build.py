@@ -138,9 +138,9 @@ class _Builder:
 
     def _stem(self, images: NDArray[np.float32], scale: float) -> tuple[Convolution, Codes, CodeGrid]:
         stem, zero = self.network.stem, CODE_MAX // 2 + 1
-        grid = spanning_grid(self.ranges.of(stem.pool))
         # An image's code is pixel * scale + zero; the padding's code is that of 0.0, so the shift is exact there, too.
         on_codes = replace(stem.convolution, padding=0).with_inputs(np.full(1, 1 / scale), np.full(1, -zero / scale))
+        grid = spanning_grid(self.ranges.of(stem.pool)).for_output_of(on_codes)
         codes = interpreter.to_codes(images * np.float32(scale) + np.float32(zero))
         padded = np.pad(codes, ((0, 0), (3, 3), (3, 3)), constant_values=zero)[..., None]
         convolution = self._convolution(on_codes, grid, padded, stride=2)
@@ -150,12 +150,14 @@ class _Builder:
     def _dense_layer(self, part: floats.DenseLayer, codes: Codes, grid: CodeGrid) -> tuple[DenseLayer, Codes, CodeGrid]:
         prologue, inner = prologue_of(part.rectifier.with_inputs(grid.step, grid.zero), clamp=self.options.clamp)
         inputs = interpreter.prologue_codes(prologue, codes)
-        hidden = positive_grid(self.ranges.of(part.hidden))
-        bottleneck = self._convolution(part.reduce.with_inputs(inner.step, inner.zero), hidden, inputs)
+        reduce = part.reduce.with_inputs(inner.step, inner.zero)
+        hidden = positive_grid(self.ranges.of(part.hidden)).for_output_of(reduce)
+        bottleneck = self._convolution(reduce, hidden, inputs)
         middle = np.stack([interpreter.convolve(bottleneck, one) for one in inputs])
         padded = np.pad(middle, ((0, 0), (1, 1), (1, 1), (0, 0)))
-        produced = spanning_grid(self.ranges.of(part.grow.name))
-        growth = self._convolution(part.grow.with_inputs(hidden.step), produced, padded)
+        grow = part.grow.with_inputs(hidden.step)
+        produced = spanning_grid(self.ranges.of(part.grow.name)).for_output_of(grow)
+        growth = self._convolution(grow, produced, padded)
         grown = np.stack([interpreter.convolve(growth, one) for one in padded])
         layer = DenseLayer(prologue, bottleneck, growth)
         return layer, np.concatenate([codes, grown], axis=3), grid.joined(produced)
@@ -164,8 +166,9 @@ class _Builder:
         prologue, inner = affine_prologue(part.rectifier.with_inputs(grid.step, grid.zero), rounded=False)
         fine = interpreter.sixteenths(prologue, codes)
         inputs = interpreter.averaged(fine)
-        produced = spanning_grid(self.ranges.of(part.pool))
-        convolution = self._convolution(part.convolution.with_inputs(inner.step, inner.zero), produced, inputs)
+        on_codes = part.convolution.with_inputs(inner.step, inner.zero)
+        produced = spanning_grid(self.ranges.of(part.pool)).for_output_of(on_codes)
+        convolution = self._convolution(on_codes, produced, inputs)
         out = np.stack([interpreter.convolve(convolution, one) for one in inputs])
         return Transition(prologue, convolution), out, produced
 

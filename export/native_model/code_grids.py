@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from calibration.ranges import ChannelRange
-from export.int8.network import Array, Rectifier
-from export.native_model.record import CODE_MAX, FINE_STEPS, Affine, Clamp, Prologue
+from export.int8.network import Array, Convolution, Rectifier
+from export.native_model.record import CODE_MAX, FINE_STEPS, MULTIPLIER_MAX, Affine, Clamp, Prologue
 
 __all__ = ["CodeGrid", "affine_prologue", "clamp_prologue", "positive_grid", "spanning_grid"]
 
-MULTIPLIER_MAX = 127
+SLOPE_MAX = 127
 """Largest multiplier of an affine prologue, in sixteenths: with codes up to 255 the sum stays within 16 bits."""
+
+LARGEST_WEIGHT = 127
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,17 @@ class CodeGrid:
     def joined(self, other: CodeGrid) -> CodeGrid:
         """The grid of this one's channels followed by the other's."""
         return CodeGrid(np.concatenate([self.step, other.step]), np.concatenate([self.zero, other.zero]))
+
+    def for_output_of(self, convolution: Convolution) -> CodeGrid:
+        """This grid with steps that are coarse enough for a convolution of codes.
+
+        One unit of the largest weight may change a result by `MULTIPLIER_MAX` codes at most. A channel whose range is so
+        narrow beside its weights, one that a ReLU almost always shuts for example, does with fewer codes.
+        """
+        largest = np.abs(convolution.weight).max(axis=(1, 2, 3))
+        # A little more: the quotient is rounded to float32 later.
+        least = largest / (LARGEST_WEIGHT * MULTIPLIER_MAX) * (1 + 1e-6)
+        return CodeGrid(np.maximum(self.step, least), self.zero)
 
 
 def spanning_grid(spans: ChannelRange) -> CodeGrid:
@@ -60,7 +73,7 @@ def affine_prologue(rectifier: Rectifier, *, rounded: bool) -> tuple[Affine, Cod
     moving = high > low
     safe_slope = np.where(moving, slope, 1.0)
     wanted = np.floor(FINE_STEPS * CODE_MAX * np.abs(safe_slope) / np.where(moving, high - low, 1.0))
-    multiplier = np.where(moving, np.clip(wanted, FINE_STEPS, MULTIPLIER_MAX) * np.sign(safe_slope), 0.0)
+    multiplier = np.where(moving, np.clip(wanted, FINE_STEPS, SLOPE_MAX) * np.sign(safe_slope), 0.0)
     step = np.where(moving, FINE_STEPS * safe_slope / np.where(moving, multiplier, 1.0), 0.0)
     bias = np.where(moving, np.rint(FINE_STEPS * (offset - low) / np.where(moving, step, 1.0)), 0.0)
     bias += FINE_STEPS // 2 if rounded else 0
