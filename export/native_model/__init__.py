@@ -1,16 +1,16 @@
 """The network as integers for our own engine: its record, its file ``model.native``, its arithmetic's definition."""
 
 from export.native_model.interpreter import NativeOutput, interpret
-from export.native_model.reader import read_native
-from export.native_model.record import (
+from export.native_model.layers import (
     Affine,
     Clamp,
     Convolution,
     DenseLayer,
     Head,
-    NativeNetwork,
     Transition,
 )
+from export.native_model.reader import read_native
+from export.native_model.record import NativeNetwork
 from export.native_model.writer import write_native
 
 __all__ = [

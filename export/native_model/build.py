@@ -24,8 +24,7 @@ from export.int8.moments import InputMoments
 from export.int8.weights import Rounding, quantise_convolution
 from export.native_model import interpreter
 from export.native_model.code_grids import CodeGrid, affine_prologue, positive_grid, prologue_of, spanning_grid
-from export.native_model.output_means import OutputMeans, collect_output_means
-from export.native_model.record import (
+from export.native_model.layers import (
     CODE_MAX,
     FINE_MAX,
     FINE_STEPS,
@@ -34,10 +33,11 @@ from export.native_model.record import (
     Convolution,
     DenseLayer,
     Head,
-    NativeNetwork,
     Transition,
     largest_sum,
 )
+from export.native_model.output_means import OutputMeans, collect_output_means
+from export.native_model.record import NativeNetwork
 
 __all__ = ["NativeOptions", "build_native"]
 

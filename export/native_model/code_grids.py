@@ -8,7 +8,14 @@ import numpy as np
 
 from calibration.ranges import ChannelRange
 from export.int8.network import Array, Convolution, Rectifier
-from export.native_model.record import CODE_MAX, FINE_STEPS, MULTIPLIER_MAX, Affine, Clamp, Prologue
+from export.native_model.layers import (
+    CODE_MAX,
+    FINE_STEPS,
+    MULTIPLIER_MAX,
+    Affine,
+    Clamp,
+    Prologue,
+)
 
 __all__ = ["CodeGrid", "affine_prologue", "clamp_prologue", "positive_grid", "spanning_grid"]
 
@@ -37,8 +44,8 @@ class CodeGrid:
     def for_output_of(self, convolution: Convolution) -> CodeGrid:
         """This grid with steps that are coarse enough for a convolution of codes.
 
-        One unit of the largest weight may change a result by `MULTIPLIER_MAX` codes at most. A channel whose range is so
-        narrow beside its weights, one that a ReLU almost always shuts for example, does with fewer codes.
+        One unit of the largest weight may change a result by `MULTIPLIER_MAX` codes at most. A channel whose range is
+        narrower beside its weights, one that a ReLU almost always shuts for example, does with fewer codes.
         """
         largest = np.abs(convolution.weight).max(axis=(1, 2, 3))
         # A little more: the quotient is rounded to float32 later.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from export.native_model.record import (
+from export.native_model.layers import (
     CODE_MAX,
     FINE_MAX,
     Affine,
@@ -20,10 +20,10 @@ from export.native_model.record import (
     Convolution,
     DenseLayer,
     Head,
-    NativeNetwork,
     Prologue,
     Transition,
 )
+from export.native_model.record import NativeNetwork
 
 __all__ = ["NativeOutput", "interpret"]
 

@@ -8,6 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_edge.errors import BundleError, UsageError
+from export.native_model.layers import (
+    STEM_SIDE,
+    Affine,
+    Clamp,
+    Convolution,
+    DenseLayer,
+    Head,
+    Prologue,
+    Transition,
+)
 from export.native_model.layout import (
     ALIGNMENT,
     HEADER,
@@ -21,17 +31,7 @@ from export.native_model.layout import (
     aligned,
     unpack_panels,
 )
-from export.native_model.record import (
-    STEM_SIDE,
-    Affine,
-    Clamp,
-    Convolution,
-    DenseLayer,
-    Head,
-    NativeNetwork,
-    Prologue,
-    Transition,
-)
+from export.native_model.record import NativeNetwork
 
 __all__ = ["read_native"]
 

@@ -8,6 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from export.native_model.layers import (
+    STEM_SIDE,
+    Affine,
+    Clamp,
+    Convolution,
+    Head,
+    Prologue,
+)
 from export.native_model.layout import (
     ALIGNMENT,
     HEADER,
@@ -20,7 +28,7 @@ from export.native_model.layout import (
     aligned,
     pack_panels,
 )
-from export.native_model.record import STEM_SIDE, Affine, Clamp, Convolution, Head, NativeNetwork, Prologue
+from export.native_model.record import NativeNetwork
 
 __all__ = ["write_native"]
 

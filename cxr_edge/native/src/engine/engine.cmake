@@ -11,6 +11,7 @@ target_sources(
           ${engine}/kernel_table.cpp
           ${engine}/model_file.cpp
           ${engine}/network.cpp
+          ${engine}/network_steps.cpp
           ${engine}/team.cpp)
 
 # -O3 whatever the build type says: without inlining and unrolling the sums would live in memory.
