@@ -23,13 +23,13 @@ class EngineStatus:
     Attributes:
         name: its name.
         version: of its runtime; None where it isn't installed.
-        extra: what ``pip install`` needs to bring it.
+        remedy: how to get it.
         devices: what ``--device`` takes with it, its default first. Whether this machine has them shows on opening.
     """
 
     name: str
     version: str | None
-    extra: str
+    remedy: str
     devices: tuple[str, ...]
 
 
@@ -96,7 +96,7 @@ def installation(bundle: str | os.PathLike[str] | None = None) -> Installation:
             EngineStatus(
                 name=row.name,
                 version=runtime_version(row.runtime) if row.is_installed() else None,
-                extra=row.requirement,
+                remedy=row.remedy,
                 devices=row.devices,
             )
             for row in ENGINES
@@ -124,7 +124,7 @@ def runtime_version(module: str) -> str:
     try:
         return metadata.version(module)
     except metadata.PackageNotFoundError:
-        packages = metadata.packages_distributions().get(module, [])
+        packages = metadata.packages_distributions().get(module.partition(".")[0], [])
         return metadata.version(packages[0]) if packages else "installed"
 
 

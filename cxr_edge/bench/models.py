@@ -61,7 +61,7 @@ def find_models(bundle: Bundle, engines: tuple[str, ...] = (), precisions: tuple
 def why_not(bundle: Bundle, row: EngineRow, precision: str) -> str | None:
     """Why an engine cannot run the bundle's model of a precision here; None where it can."""
     if not row.is_installed():
-        return f"engine {row.name} is not installed: pip install '{row.requirement}'"
+        return f"engine {row.name} is not installed: {row.remedy}"
     model = bundle.manifest.models.get(precision)
     if model is None:
         return (

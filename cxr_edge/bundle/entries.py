@@ -27,6 +27,7 @@ MAX_FILE_BYTES = 1 << 30
 # system or Unicode normalisation could read differently.
 FILE_NAME = r"[A-Za-z0-9][A-Za-z0-9._+-]{0,126}"
 MODEL_NAME = FILE_NAME + r"\.onnx"
+NATIVE_NAME = FILE_NAME + r"\.native"
 SHA256 = r"[0-9a-f]{64}"
 
 
@@ -85,17 +86,27 @@ class ModelEntry:
         parity_passed: those of them whose parity gate it passed at export; only these are chosen automatically.
         tolerances: limits that its parity is judged by; None where the bundle gives none (every bundle of schema 1),
             so that those of the version that measures apply.
+        native: name of the file that our own engine runs in place of the ONNX file; None where there is none.
     """
 
     file: str
     engines: tuple[str, ...]
     parity_passed: tuple[str, ...]
     tolerances: Tolerances | None = None
+    native: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready mapping that `from_json` reads back."""
-        entry = {"file": self.file, "engines": list(self.engines), "parity_passed": list(self.parity_passed)}
+        entry: dict[str, Any] = {"file": self.file}
+        if self.native is not None:
+            entry["native"] = self.native
+        entry |= {"engines": list(self.engines), "parity_passed": list(self.parity_passed)}
         return entry if self.tolerances is None else {**entry, "tolerances": self.tolerances.to_json()}
+
+    @property
+    def model_files(self) -> tuple[str, ...]:
+        """Every file that holds this precision's network."""
+        return (self.file,) if self.native is None else (self.file, self.native)
 
     @classmethod
     def from_json(cls, value: Any, place: str, schema: int) -> ModelEntry:
@@ -111,11 +122,13 @@ class ModelEntry:
         """
         fields = Fields(value, place)
         limits = fields.take_optional("tolerances") if schema >= 2 else None
+        native = fields.optional_text("native", NATIVE_NAME) if schema >= 2 else None
         entry = cls(
             file=fields.text("file", MODEL_NAME),
             engines=fields.texts("engines"),
             parity_passed=fields.texts("parity_passed"),
             tolerances=None if limits is None else Tolerances.from_json(limits, f"{place}.tolerances"),
+            native=native,
         )
         fields.finish()
         if not set(entry.parity_passed) <= set(entry.engines):

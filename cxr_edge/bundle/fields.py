@@ -53,10 +53,10 @@ class Fields:
         """A printable text of up to 1,000 characters that ``pattern`` matches in full."""
         return self._text(self.take(key), key, pattern)
 
-    def optional_text(self, key: str) -> str | None:
+    def optional_text(self, key: str, pattern: str = r".+") -> str | None:
         """Like `text`, None where the key is absent or null."""
         value = self.take_optional(key)
-        return None if value is None else self._text(value, key, r".+")
+        return None if value is None else self._text(value, key, pattern)
 
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of distinct texts, possibly empty."""

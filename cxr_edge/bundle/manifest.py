@@ -80,7 +80,7 @@ class Manifest:
 
     def role_of(self, file: str) -> Role:
         """What a file is for, as the rest of the manifest refers to it; ``"evidence"`` where nothing does."""
-        if any(model.file == file for model in self.models.values()):
+        if any(file in model.model_files for model in self.models.values()):
             return "model"
         if file == self.golden.frame:
             return "golden"

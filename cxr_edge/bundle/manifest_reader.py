@@ -127,7 +127,8 @@ def _preprocess(value: Mapping[str, Any]) -> PreprocessSpec:
 
 
 def _check_files_are_listed(manifest: Manifest) -> None:
-    wanted = {manifest.golden.frame, manifest.model_card, *(model.file for model in manifest.models.values())}
+    models = {file for model in manifest.models.values() for file in model.model_files}
+    wanted = {manifest.golden.frame, manifest.model_card, *models}
     for name in sorted(wanted):
         if name not in manifest.files:
             raise BundleError(f"{MANIFEST_NAME} refers to {name!r}, which its files do not list")

@@ -41,7 +41,7 @@ def info(bundle: BundleOption = None, as_json: JsonOption = False, debug: DebugO
 def engine_line(engine: EngineStatus) -> str:
     """An engine with its version and devices, or with what brings it."""
     if engine.version is None:
-        return f"{engine.name}: pip install '{engine.extra}'"
+        return f"{engine.name}: {engine.remedy}"
     return f"{engine.name} {engine.version} ({', '.join(engine.devices)})"
 
 

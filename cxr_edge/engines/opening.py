@@ -79,7 +79,7 @@ def _fit(
 ) -> EngineOptions | str:
     """What ``auto`` would open an engine with, or why it passes the engine over."""
     if not row.is_installed():
-        return f"not installed, pip install '{row.requirement}'"
+        return f"not installed, {row.remedy}"
     try:
         options = _options(bundle, row, precision, device, threads)
         # Another device of an engine computes with other kernels than those that went through the gate.

@@ -23,7 +23,7 @@ class EngineRow:
         module: module of its adapter, imported only when the engine is opened.
         class_name: its `Engine` subclass in that module.
         runtime: top-level module that must be importable.
-        requirement: what ``pip install`` needs to bring it.
+        remedy: how to get it, as a sentence's end.
         devices: where it runs; the first is the default and the one that ``auto`` may choose.
         ready: ``"module:function"`` that says why the engine is not ready for a bundle on this device, for one that
             needs more than its runtime, such as a plan that was built before. None: what is installed is ready.
@@ -33,7 +33,7 @@ class EngineRow:
     module: str
     class_name: str
     runtime: str
-    requirement: str
+    remedy: str
     devices: tuple[str, ...]
     ready: str | None = None
 
@@ -60,7 +60,7 @@ class EngineRow:
             EngineError: the runtime is not installed, or does not import on this machine.
         """
         if not self.is_installed():
-            raise EngineError(f"engine {self.name} is not installed: pip install '{self.requirement}'")
+            raise EngineError(f"engine {self.name} is not installed: {self.remedy}")
         engine_class: type[Engine] = getattr(self._imported(self.module), self.class_name)
         return engine_class
 
@@ -77,16 +77,24 @@ ENGINES: tuple[EngineRow, ...] = (
         module="cxr_edge.engines.tensorrt.engine",
         class_name="TensorRTEngine",
         runtime="tensorrt",
-        requirement="cxr-edge[tensorrt]",
+        remedy="pip install 'cxr-edge[tensorrt]'",
         devices=("cuda",),
         ready="cxr_edge.engines.tensorrt.ready:misfit",
+    ),
+    EngineRow(
+        name="native",
+        module="cxr_edge.engines.native_engine",
+        class_name="NativeEngine",
+        runtime="cxr_edge._native",
+        remedy="install cxr-edge where a C++ compiler is found",
+        devices=("cpu",),
     ),
     EngineRow(
         name="openvino",
         module="cxr_edge.engines.openvino_engine",
         class_name="OpenVinoEngine",
         runtime="openvino",
-        requirement="cxr-edge[openvino]",
+        remedy="pip install 'cxr-edge[openvino]'",
         devices=("cpu", "cpu-bf16"),
     ),
     EngineRow(
@@ -94,7 +102,7 @@ ENGINES: tuple[EngineRow, ...] = (
         module="cxr_edge.engines.onnxruntime_engine",
         class_name="OnnxRuntimeEngine",
         runtime="onnxruntime",
-        requirement="onnxruntime",
+        remedy="pip install 'onnxruntime'",
         devices=("cpu", "cuda"),
     ),
 )

@@ -68,7 +68,7 @@ def test_engines_are_listed_with_their_devices_and_what_brings_them() -> None:
     assert list(engines) == ["tensorrt", "openvino", "onnxruntime"]
     assert engines["onnxruntime"]["version"] == onnxruntime.__version__
     assert engines["onnxruntime"]["devices"] == ["cpu", "cuda"]
-    assert engines["openvino"]["extra"] == "cxr-edge[openvino]"
+    assert engines["openvino"]["remedy"] == "pip install 'cxr-edge[openvino]'"
     assert "(cpu, cuda)" in info().stdout
 
 

@@ -12,7 +12,8 @@ from cxr_edge.bundle import Bundle, ModelEntry, open_bundle
 from cxr_edge.engines import ENGINES, EngineOptions, EngineRow, available_threads, engine_row, open_engine
 from cxr_edge.errors import EngineError, UsageError
 
-ABSENT = EngineRow("absent", "cxr_edge.engines.absent", "Absent", "no_such_runtime", "cxr-edge[absent]", ("cpu",))
+REMEDY = "pip install 'cxr-edge[absent]'"
+ABSENT = EngineRow("absent", "cxr_edge.engines.absent", "Absent", "no_such_runtime", REMEDY, ("cpu",))
 
 
 @pytest.fixture
@@ -91,7 +92,7 @@ def test_a_missing_engine_asked_for_by_name_is_not_replaced(bundle_parts: Any, t
 
 
 def test_an_unknown_engine_lists_the_known_ones(tiny_bundle: Path) -> None:
-    with pytest.raises(UsageError, match="known are auto, tensorrt, openvino, onnxruntime$"):
+    with pytest.raises(UsageError, match="known are auto, tensorrt, native, openvino, onnxruntime$"):
         open_engine(open_bundle(tiny_bundle), "tensorflow")
 
 

@@ -18,7 +18,7 @@ from cxr_edge.engines.device_cache import DeviceCache
 from cxr_edge.errors import EngineError
 
 ROW = engine_row("openvino")
-pytestmark = pytest.mark.skipif(not ROW.is_installed(), reason=f"not installed: pip install '{ROW.requirement}'")
+pytestmark = pytest.mark.skipif(not ROW.is_installed(), reason=f"not installed: {ROW.remedy}")
 
 ROOT = Path(__file__).parents[2]
 IMAGE = np.random.default_rng(3).uniform(-1, 1, (1, 1, 32, 32)).astype(np.float32)

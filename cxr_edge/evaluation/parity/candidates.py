@@ -81,7 +81,7 @@ def _check_names(bundle: Bundle, engines: Sequence[str], precisions: Sequence[st
     for name in engines:
         row = engine_row(name)
         if not row.is_installed():
-            raise EngineError(f"engine {name} is not installed: pip install '{row.requirement}'")
+            raise EngineError(f"engine {name} is not installed: {row.remedy}")
     held = bundle.manifest.models
     for precision in precisions:
         if precision not in PRECISIONS:
@@ -98,4 +98,4 @@ def _obstacle(bundle: Bundle, engine: str, precision: str) -> str | None:
         return f"the bundle keeps {precision} for {', '.join(allowed) or 'no engine'}"
     if row is None:
         return "not part of this version"
-    return None if row.is_installed() else f"not installed, pip install '{row.requirement}'"
+    return None if row.is_installed() else f"not installed, {row.remedy}"

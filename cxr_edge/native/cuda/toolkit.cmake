@@ -85,7 +85,9 @@ function(cxr_edge_nvcc_version nvcc version reason)
 endfunction()
 
 set(CXR_EDGE_WITH_CUDA OFF)
-if(CXR_EDGE_CUDA)  # AUTO is true, too
+if(CXR_EDGE_CUDA STREQUAL "AUTO" AND CMAKE_CROSSCOMPILING)
+  message(STATUS "Preprocessing on NVIDIA GPUs: left out, the nvcc found here is for this machine, not for the target")
+elseif(CXR_EDGE_CUDA)  # AUTO is true, too
   find_program(CXR_EDGE_NVCC nvcc HINTS ENV CUDA_PATH ENV CUDA_HOME /usr/local/cuda PATH_SUFFIXES bin)
   if(CMAKE_CUDA_COMPILER)
     set(CXR_EDGE_NVCC "${CMAKE_CUDA_COMPILER}")

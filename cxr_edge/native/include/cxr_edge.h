@@ -39,17 +39,22 @@ typedef enum cxr_edge_status {
   CXR_EDGE_BAD_STRIDE = 4,     /* rows overlap, or 16-bit rows are not 2-byte aligned */
   CXR_EDGE_BAD_CROP = 5,       /* the crop is empty or leaves the frame */
   CXR_EDGE_BAD_WINDOW = 6,     /* window_hi - window_lo is not in 1..65535 */
-  CXR_EDGE_BAD_THREADS = 7,    /* threads is 0 */
+  CXR_EDGE_BAD_THREADS = 7,    /* threads is 0; for an engine, also more than the process may use */
   CXR_EDGE_BAD_SIMD = 8,       /* the SIMD level is unknown, or this build or processor does not have it */
-  CXR_EDGE_OUT_OF_MEMORY = 9,  /* scratch memory (a few bytes per crop column and thread) could not be had */
-  /* Only functions of cxr_edge_cuda.h return those below. */
+  CXR_EDGE_OUT_OF_MEMORY = 9,  /* memory could not be had */
+  /* Only functions of cxr_edge_cuda.h return 10 to 16. */
   CXR_EDGE_CUDA_NOT_BUILT = 10,    /* this library was built without CUDA */
   CXR_EDGE_CUDA_NO_DRIVER = 11,    /* no NVIDIA driver, or one too old for the CUDA version of this build */
   CXR_EDGE_CUDA_NO_DEVICE = 12,    /* a driver, but no GPU that this process may use */
   CXR_EDGE_CUDA_NO_KERNEL = 13,    /* this build has no code for the GPU's architecture */
   CXR_EDGE_CUDA_WRONG_DEVICE = 14, /* the calling thread's current device is not the one that was opened */
   CXR_EDGE_CUDA_BAD_POINTER = 15,  /* pixels or output are not memory that the opened device can reach */
-  CXR_EDGE_CUDA_FAILED = 16        /* any other error of the CUDA runtime; its number says which */
+  CXR_EDGE_CUDA_FAILED = 16,       /* any other error of the CUDA runtime; its number says which */
+  /* Only functions of cxr_edge_engine.h return those below. */
+  CXR_EDGE_BAD_KERNEL = 17,  /* the kernel is unknown, or this build or processor does not have it */
+  CXR_EDGE_CANNOT_READ = 18, /* the model file cannot be opened or read */
+  CXR_EDGE_BAD_MODEL = 19,   /* the model is damaged, of another version, or its sizes don't add up */
+  CXR_EDGE_BAD_IMAGE = 20    /* the image holds NaN or infinity */
 } cxr_edge_status;
 
 /* How one stored pixel lies in memory; 16-bit types in the machine's byte order, aligned to 2 bytes. */

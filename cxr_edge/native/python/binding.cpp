@@ -3,6 +3,8 @@
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/vector.h>
 
+#include "cxr_edge.h"
+#include "engine_binding.h"
 #include "recipe.h"
 
 namespace nb = nanobind;
@@ -76,4 +78,5 @@ NB_MODULE(_native, module) {
              "last), map is (scale, offset).");
   module.def("simd_levels", &simd_levels, "The SIMD levels that run here, slowest first.");
   bind_cuda(module);
+  bind_engine(module);
 }

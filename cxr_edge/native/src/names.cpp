@@ -10,9 +10,9 @@ const char *cxr_edge_status_message(cxr_edge_status status) {
     case CXR_EDGE_BAD_STRIDE: return "the row stride is less than a row, or 16-bit rows are not 2-byte aligned";
     case CXR_EDGE_BAD_CROP: return "the crop is empty or leaves the frame";
     case CXR_EDGE_BAD_WINDOW: return "window_hi - window_lo is not in 1..65535";
-    case CXR_EDGE_BAD_THREADS: return "the number of threads is 0";
+    case CXR_EDGE_BAD_THREADS: return "the number of threads is 0, or more than there are processors";
     case CXR_EDGE_BAD_SIMD: return "this build or this processor does not have the SIMD level";
-    case CXR_EDGE_OUT_OF_MEMORY: return "scratch memory could not be allocated";
+    case CXR_EDGE_OUT_OF_MEMORY: return "memory could not be allocated";
     case CXR_EDGE_CUDA_NOT_BUILT: return "this build of cxr-edge has no CUDA code";
     case CXR_EDGE_CUDA_NO_DRIVER: return "no NVIDIA driver is loaded, or it is too old for this build's CUDA version";
     case CXR_EDGE_CUDA_NO_DEVICE: return "the NVIDIA driver shows no GPU to this process";
@@ -20,6 +20,10 @@ const char *cxr_edge_status_message(cxr_edge_status status) {
     case CXR_EDGE_CUDA_WRONG_DEVICE: return "the thread's current CUDA device is not the one that was opened";
     case CXR_EDGE_CUDA_BAD_POINTER: return "pixels or output are not aligned memory that the opened GPU can reach";
     case CXR_EDGE_CUDA_FAILED: return "the CUDA runtime reported an error";
+    case CXR_EDGE_BAD_KERNEL: return "this build or this processor does not have the kernel";
+    case CXR_EDGE_CANNOT_READ: return "the model file cannot be opened or read";
+    case CXR_EDGE_BAD_MODEL: return "the model is damaged, of another version, or its sizes do not add up";
+    case CXR_EDGE_BAD_IMAGE: return "the image holds NaN or infinity";
   }
   return "unknown status";
 }
