@@ -74,7 +74,7 @@ class Artefacts:
         """What the manifest says of each precision before any parity was measured.
 
         Args:
-            tolerances: by precision, in place of the usual ones.
+            tolerances: by artefact, in place of the usual ones.
         """
         return {
             precision: ModelEntry(
@@ -83,6 +83,7 @@ class Artefacts:
                 parity_passed=("onnxruntime",) if precision == "fp32" else (),
                 tolerances=tolerances.get(precision, DEFAULT_TOLERANCES[precision]),
                 native=native,
+                native_tolerances=tolerances.get("native", DEFAULT_TOLERANCES["native"]) if native else None,
             )
             for precision, native in ((name, self._native_file(name)) for name in self.models)
         }

@@ -30,7 +30,7 @@ class ReleaseOptions:
         checkpoint: hold every precision against this checkpoint in torch instead of the FP32 graph.
         pooled: measure INT8 parity over the whole cross-validation, too: minutes a fold.
         int8: how INT8 is made.
-        tolerances: limits by precision, in place of the usual ones.
+        tolerances: limits by artefact, in place of the usual ones.
         subgroups: columns of the model card's subgroup tables.
         parity_report: HTML file of the parity measurement, written whether or not the gate holds; None for none.
         force: write the bundle although its gate does not hold, marked as not released.

@@ -87,6 +87,7 @@ class ModelEntry:
         tolerances: limits that its parity is judged by; None where the bundle gives none (every bundle of schema 1),
             so that those of the version that measures apply.
         native: name of the file that our own engine runs in place of the ONNX file; None where there is none.
+        native_tolerances: like ``tolerances``, for that file.
     """
 
     file: str
@@ -94,6 +95,7 @@ class ModelEntry:
     parity_passed: tuple[str, ...]
     tolerances: Tolerances | None = None
     native: str | None = None
+    native_tolerances: Tolerances | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready mapping that `from_json` reads back."""
@@ -101,7 +103,10 @@ class ModelEntry:
         if self.native is not None:
             entry["native"] = self.native
         entry |= {"engines": list(self.engines), "parity_passed": list(self.parity_passed)}
-        return entry if self.tolerances is None else {**entry, "tolerances": self.tolerances.to_json()}
+        for name, limits in (("tolerances", self.tolerances), ("native_tolerances", self.native_tolerances)):
+            if limits is not None:
+                entry[name] = limits.to_json()
+        return entry
 
     @property
     def model_files(self) -> tuple[str, ...]:
@@ -121,14 +126,19 @@ class ModelEntry:
             BundleError: a field is missing, unknown or of another form, or an engine passed that may not run it.
         """
         fields = Fields(value, place)
-        limits = fields.take_optional("tolerances") if schema >= 2 else None
+        limits = {
+            name: Tolerances.from_json(value, f"{place}.{name}")
+            for name in (("tolerances", "native_tolerances") if schema >= 2 else ())
+            if (value := fields.take_optional(name)) is not None
+        }
         native = fields.optional_text("native", NATIVE_NAME) if schema >= 2 else None
         entry = cls(
             file=fields.text("file", MODEL_NAME),
             engines=fields.texts("engines"),
             parity_passed=fields.texts("parity_passed"),
-            tolerances=None if limits is None else Tolerances.from_json(limits, f"{place}.tolerances"),
+            tolerances=limits.get("tolerances"),
             native=native,
+            native_tolerances=limits.get("native_tolerances"),
         )
         fields.finish()
         if not set(entry.parity_passed) <= set(entry.engines):

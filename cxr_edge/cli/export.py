@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace as replaced
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +14,10 @@ from cxr_edge.cli.options import DebugOption
 from cxr_edge.cli.progress import show_progress
 from cxr_edge.cli.report_file import refuse_unwritable
 from cxr_edge.cli.workstation import workstation_module
+from cxr_edge.errors import BundleError, UsageError
+
+if TYPE_CHECKING:
+    from cxr_edge.bundle import Tolerances
 
 
 @app.command()
@@ -60,6 +65,14 @@ def export(
     subgroup: Annotated[
         list[str] | None, typer.Option("--subgroup", metavar="COLUMN", help="Subgroup table in the model card.")
     ] = None,
+    tolerance: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tolerance",
+            metavar="ARTEFACT.LIMIT=VALUE",
+            help="Another limit for the parity gate, such as fp16.flip_share=0.005; every report names a looser one.",
+        ),
+    ] = None,
     force: Annotated[
         bool, typer.Option("--force", help="Write it although parity fails, marked as not released.")
     ] = False,
@@ -91,6 +104,7 @@ def export(
         parity_report=parity_report,
         pooled=pooled_parity,
         subgroups=tuple(subgroup or ()),
+        tolerances=parsed_tolerances(tolerance or ()),
         force=force,
         replace=replace,
         **given(precisions=tuple(precision) if precision else None, range_images=range_images, int8=int8),
@@ -114,3 +128,27 @@ def export(
 def given(**options: Any) -> dict[str, Any]:
     """The options that were given; the others keep their default, which lives with what they are options of."""
     return {name: value for name, value in options.items() if value is not None}
+
+
+def parsed_tolerances(settings: Sequence[str]) -> dict[str, Tolerances]:
+    """Limits by artefact, from ``ARTEFACT.LIMIT=VALUE`` each.
+
+    Raises:
+        UsageError: an unknown artefact or limit, or no number in the range that the limit may have.
+    """
+    from cxr_edge.bundle import Tolerances
+    from cxr_edge.evaluation.parity import DEFAULT_TOLERANCES
+
+    chosen: dict[str, Tolerances] = {}
+    for setting in settings:
+        place, _, value = setting.partition("=")
+        artefact, _, limit = place.partition(".")
+        usual = chosen.get(artefact, DEFAULT_TOLERANCES.get(artefact))
+        if usual is None or limit not in usual.to_json():
+            names = ", ".join(DEFAULT_TOLERANCES)
+            raise UsageError(f"--tolerance {setting}: give ARTEFACT.LIMIT=VALUE, the artefact one of {names}")
+        try:
+            chosen[artefact] = Tolerances.from_json({**usual.to_json(), limit: float(value)}, artefact)
+        except (ValueError, BundleError) as error:
+            raise UsageError(f"--tolerance {setting}: {error}") from error
+    return chosen

@@ -154,7 +154,7 @@ def test_a_tampered_bundle_is_6_and_a_missing_one_too(image: Path, tiny_bundle: 
     ("options", "code"),
     [
         (["--engine", "abacus"], 2),
-        (["--engine", "native"], 2),
+        (["--engine", "native"], 7),
         (["--engine", "openvino"], 7),
         (["--engine", "tensorrt"], 7),
         (["--precision", "int8"], 7),

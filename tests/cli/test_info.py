@@ -65,7 +65,7 @@ def test_a_runtime_from_a_package_of_another_name_still_has_its_version(monkeypa
 def test_engines_are_listed_with_their_devices_and_what_brings_them() -> None:
     record = json.loads(info("--json").stdout)
     engines = {engine["name"]: engine for engine in record["engines"]}
-    assert list(engines) == ["tensorrt", "openvino", "onnxruntime"]
+    assert list(engines) == ["tensorrt", "native", "openvino", "onnxruntime"]
     assert engines["onnxruntime"]["version"] == onnxruntime.__version__
     assert engines["onnxruntime"]["devices"] == ["cpu", "cuda"]
     assert engines["openvino"]["remedy"] == "pip install 'cxr-edge[openvino]'"

@@ -443,6 +443,7 @@ def test_steps_are_announced_in_order(released: Released) -> None:
         "fitting",
         "making",
         "taking",
+        "making",
         "holding",
         "measuring",
     ]

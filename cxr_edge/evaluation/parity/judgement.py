@@ -15,7 +15,7 @@ from cxr_edge.evaluation.parity.inferiority import Inferiority, inferiority
 from cxr_edge.evaluation.parity.measures import agreement
 from cxr_edge.evaluation.parity.outputs import Outputs
 from cxr_edge.evaluation.parity.report import Comparison
-from cxr_edge.evaluation.parity.tolerances import checks, loosened, tolerances_of
+from cxr_edge.evaluation.parity.tolerances import artefact_of, checks, loosened, tolerances_of
 from cxr_edge.evaluation.predictions import Predictions
 from cxr_edge.evaluation.reliability import calibration_line
 from cxr_edge.labels import LabelledImage
@@ -59,7 +59,8 @@ def judged(
     slope = None if labelled is None else steepest_slope(labelled, manifest.temperature, [i.dataset for i in images])
     comparisons = []
     for candidate, engine, own in zip(candidates, descriptions, outputs[1:], strict=True):
-        tolerances = tolerances_of(manifest.models[candidate.precision], candidate.precision)
+        artefact = artefact_of(candidate.engine, candidate.precision)
+        tolerances = tolerances_of(manifest.models[candidate.precision], artefact)
         found = agreement(reference, own, manifest.temperature, operating_point)
         worse, missing = _inferiority(labelled, own, operating_point, unlabelled)
         comparisons.append(
@@ -67,7 +68,7 @@ def judged(
                 engine=engine,
                 emulated=candidate.emulated,
                 tolerances=tolerances,
-                loosened=loosened(tolerances, candidate.precision),
+                loosened=loosened(tolerances, artefact),
                 outputs=own,
                 agreement=found,
                 inferiority=worse,

@@ -9,7 +9,7 @@ from cxr_edge.bundle import PRECISIONS, ModelEntry, Tolerances
 from cxr_edge.errors import BundleError
 from cxr_edge.evaluation import Predictions
 from cxr_edge.evaluation.parity import DEFAULT_TOLERANCES, Check, Outputs, agreement, checks, inferiority, tolerances_of
-from cxr_edge.evaluation.parity.tolerances import loosened
+from cxr_edge.evaluation.parity.tolerances import artefact_of, loosened
 from cxr_edge.probability import Interval, OperatingPoint, Temperature
 
 INT8 = DEFAULT_TOLERANCES["int8"]
@@ -40,7 +40,7 @@ def test_an_equal_model_holds_every_limit() -> None:
 
 
 def test_the_targets_of_int8_and_fp16_are_the_usual_limits() -> None:
-    assert set(DEFAULT_TOLERANCES) == set(PRECISIONS)
+    assert set(DEFAULT_TOLERANCES) == {*PRECISIONS, "native"}
     assert (INT8.p99_probability, INT8.max_probability, INT8.rms_logit_share, INT8.flip_share) == (
         0.02,
         0.05,
@@ -132,3 +132,14 @@ def test_limits_of_another_form_are_refused(change: dict[str, object], says: str
 
 def test_limits_are_read_back_as_written() -> None:
     assert Tolerances.from_json(INT8.to_json(), "here") == INT8
+
+
+def test_our_own_engine_has_limits_of_its_own_because_it_runs_a_file_of_its_own() -> None:
+    native = DEFAULT_TOLERANCES["native"]
+    assert (native.p99_probability, native.max_probability) == (0.03, 0.06)
+    assert artefact_of("native", "int8") == "native"
+    assert artefact_of("openvino", "int8") == "int8"
+    own = replace(native, flip_share=0.0)
+    model = ModelEntry("m.onnx", (), (), INT8, native="m.native", native_tolerances=own)
+    assert tolerances_of(model, "native") is own
+    assert tolerances_of(model, "int8") is INT8
