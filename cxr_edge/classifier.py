@@ -20,7 +20,7 @@ from cxr_edge import gate
 from cxr_edge.bundle import Bundle, Manifest, open_bundle
 from cxr_edge.data_use import DataUse
 from cxr_edge.decode import DEFAULT_LIMITS, DecodeLimits, decode, read_source
-from cxr_edge.engines import Engine, open_engine
+from cxr_edge.engines import Engine, EngineOutput, open_engine
 from cxr_edge.errors import UsageError
 from cxr_edge.preprocess import preprocess
 from cxr_edge.probability import OperatingPoint, calibrated_probability
@@ -236,15 +236,7 @@ class Classifier:
         if report is None:
             result = replace(result, warnings=(*result.warnings, "the input gate was switched off"))
 
-        clock = time.perf_counter()
-        spec = self.bundle.manifest.preprocess
-        image = np.empty((1, 1, spec.height, spec.width), np.float32)
-        preprocess(radiograph, spec, threads=self.engine.options.threads, out=image[0, 0])
-        preprocess_ms = milliseconds(clock)
-
-        clock = time.perf_counter()
-        output = self.engine.infer(image)
-        infer_ms = milliseconds(clock)
+        output, preprocess_ms, infer_ms = self._inferred(radiograph)
 
         logit = float(output.logit[0, 0])
         return replace(
@@ -262,6 +254,21 @@ class Classifier:
                 total=milliseconds(started),
             ),
         )
+
+    def _inferred(self, radiograph: Radiograph) -> tuple[EngineOutput, float | None, float]:
+        """What the network makes of a radiograph, with the times of preprocessing and inference, ms.
+
+        An engine that preprocesses by itself does both in one step, whose time is inference's.
+        """
+        clock = time.perf_counter()
+        if self.engine.preprocesses():
+            return self.engine.infer_radiograph(radiograph), None, milliseconds(clock)
+        spec = self.bundle.manifest.preprocess
+        image = np.empty((1, 1, spec.height, spec.width), np.float32)
+        preprocess(radiograph, spec, threads=self.engine.options.threads, out=image[0, 0])
+        preprocess_ms = milliseconds(clock)
+        clock = time.perf_counter()
+        return self.engine.infer(image), preprocess_ms, milliseconds(clock)
 
 
 @dataclass(frozen=True, slots=True)

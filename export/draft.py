@@ -64,7 +64,7 @@ class Draft:
     def release_images(self) -> LabelFile:
         """The images of the release fold."""
         kept = tuple(image for image in self.labels.images if image.fold == self.run.release_fold)
-        return replace(self.labels, images=kept)
+        return replace(self.labels, images=kept, where=(*self.labels.where, f"fold={self.run.release_fold}"))
 
     def data_use(self, ranges: Footprint | None = None) -> DataUse:
         """What the model, its temperature, its thresholds and its INT8 ranges have seen.

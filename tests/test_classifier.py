@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from cxr_edge import Classifier, Frame, Radiograph, Window
-from cxr_edge.engines import Engine
+from cxr_edge.bundle import Bundle
+from cxr_edge.engines import Engine, EngineDescription, EngineOutput, open_engine
 from cxr_edge.errors import (
     BundleError,
     CorruptInputError,
@@ -24,6 +25,7 @@ from cxr_edge.errors import (
 )
 from cxr_edge.phantom import PhantomSpec, phantom, render
 from cxr_edge.phantom.files import write_dicom, write_png
+from cxr_edge.preprocess import preprocess
 from cxr_edge.probability import calibrated_probability
 
 SPEC = PhantomSpec(height=300, width=260, bits_stored=12, seed=3)
@@ -270,3 +272,41 @@ def test_tag_and_pixels_inverted_together_change_nothing_but_the_tag_alone_does(
         assert default.classify(twin).probability == pytest.approx(probability, abs=1e-6)
         tag_alone = default.classify(dicom_folder / "02_txv_fake_mono1_jpegbase.dcm").probability
     assert probability is not None and tag_alone is not None and abs(tag_alone - probability) > 1e-3
+
+
+class SelfPreprocessing(Engine):
+    """An engine that preprocesses by itself, as one on a GPU does; what it computes is another engine's."""
+
+    def __init__(self, bundle: Bundle, inner: Engine) -> None:
+        super().__init__(bundle, inner.options)
+        self.bundle, self.inner = bundle, inner
+
+    def preprocesses(self) -> bool:
+        return True
+
+    def infer_radiograph(self, radiograph: Radiograph) -> EngineOutput:
+        return self.inner.infer(preprocess(radiograph, self.bundle.manifest.preprocess)[None, None])
+
+    def describe(self) -> EngineDescription:
+        return self.inner.describe()
+
+    def _infer(self, images: np.ndarray) -> EngineOutput:
+        raise AssertionError("the classifier preprocessed for an engine that does it itself")
+
+    def _release(self) -> None:
+        self.inner.close()
+
+
+def test_an_engine_that_preprocesses_gets_the_radiograph_itself(classifier: Classifier) -> None:
+    engine = SelfPreprocessing(classifier.bundle, open_engine(classifier.bundle, engine="onnxruntime"))
+    with Classifier(classifier.bundle, engine) as by_itself:
+        result = by_itself.classify(phantom(SPEC))
+    assert result.logit == classifier.classify(phantom(SPEC)).logit
+    assert result.timings.preprocess is None
+    assert result.timings.infer is not None
+
+
+def test_an_engine_that_does_not_preprocess_says_so(classifier: Classifier) -> None:
+    assert not classifier.engine.preprocesses()
+    with pytest.raises(EngineError, match="engine onnxruntime takes preprocessed images"):
+        classifier.engine.infer_radiograph(phantom(SPEC))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cxr_edge.bundle import Bundle
 from cxr_edge.errors import EngineError, UsageError
+from cxr_edge.records import Radiograph
 
 __all__ = ["Engine", "EngineDescription", "EngineOptions", "EngineOutput", "check_output"]
 
@@ -109,6 +110,21 @@ class Engine(ABC):
         output = self._infer(images)
         check_output(output, (images.shape[0], self._outputs))
         return output
+
+    def preprocesses(self) -> bool:
+        """Whether `infer_radiograph` works here: preprocessing runs where the network does, with the same bits."""
+        return False
+
+    def infer_radiograph(self, radiograph: Radiograph) -> EngineOutput:
+        """Logits and maps of one radiograph, preprocessed by the engine itself.
+
+        Args:
+            radiograph: stored pixels; not changed.
+
+        Raises:
+            EngineError: this engine leaves preprocessing to its caller, is closed, or failed.
+        """
+        raise EngineError(f"engine {self.describe().name} takes preprocessed images: use infer")
 
     def warm_up(self) -> None:
         """Run blank images until times are those of later runs.
