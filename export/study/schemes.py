@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from calibration.ranges import RangeMethod
+from calibration.ranges import DEFAULT_METHOD, RangeMethod
 from cxr_edge.errors import UsageError
 from export.half import to_fp16, to_int8_fp16, with_fp16_scales
 from export.int8 import Int8Options
 from export.int8.weights import ROUNDINGS
 from export.plain_int8 import RangeMethod as PlainMethod
 from export.plain_int8 import quantised_by_nncf, quantised_by_onnxruntime
+from export.release_options import CPU_INT8
 from export.study.material import Material
 
 __all__ = ["IMAGE_COUNTS", "Family", "Scheme", "Table", "chosen_schemes", "schemes"]
@@ -132,7 +133,7 @@ def plain(name: str, title: str, method: PlainMethod, count: int, table: Table) 
 
 
 def our_schemes(count: int) -> tuple[Scheme, ...]:
-    """From one scale a tensor to everything that we do, one step at a time; the default options are marked."""
+    """From one scale a tensor to everything that we do, one step at a time; what a bundle holds is marked."""
     nearest, search, output = (Int8Options(rounding=name) for name in ROUNDINGS)
     per_channel = "conv inputs per channel with shift (2, 3)"
     everywhere = "all INT8 per channel (2, 3, 4)"
@@ -164,7 +165,20 @@ def our_schemes(count: int) -> tuple[Scheme, ...]:
         ),
         ("all-clamp", "all INT8 in clamp form (2, 4, 5)", replace(ALL_INT8, clamp=True), MIN_MAX),
     )
-    return tuple(ours(name, title, options, method, count, "schemes") for name, title, options, method in rows)
+    found = (ours(name, title, options, method, count, "schemes") for name, title, options, method in rows)
+    return (*found, shipped(count))
+
+
+def shipped(count: int) -> Scheme:
+    """What ``cxr-edge export`` writes unless it is told otherwise."""
+
+    def build(material: Material) -> bytes:
+        return with_fp16_scales(material.int8(CPU_INT8, DEFAULT_METHOD, count))
+
+    title = (
+        f"**`model.int8.onnx` as exported: {CPU_INT8.layout}, UINT8, ranges + {DEFAULT_METHOD.margin:.0%}**"
+    )
+    return Scheme("shipped", title, "ours", "schemes", count, build)
 
 
 def everywhere_in_int8(options: Int8Options) -> Int8Options:
@@ -213,6 +227,4 @@ def of_each_count(counts: Sequence[int]) -> tuple[Scheme, ...]:
 
 def ours(name: str, title: str, options: Int8Options, method: RangeMethod, count: int, table: Table) -> Scheme:
     """Our INT8 on so many images."""
-    if table == "schemes" and options == DEFAULT and method == MIN_MAX:
-        title = f"**{title}**"
     return Scheme(name, title, "ours", table, count, lambda material: material.int8(options, method, count))

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from cxr_edge.errors import UsageError
-from export.int8 import Int8Options
 from export.study.schemes import chosen_schemes, schemes
 
 
@@ -14,13 +13,8 @@ def test_names_are_unique_and_every_table_has_schemes() -> None:
     assert {scheme.range_images for scheme in every} == {0, 32, 64, 400}
 
 
-def test_the_default_options_are_marked_once_among_the_steps() -> None:
-    marked = [scheme for scheme in schemes(64) if scheme.title.startswith("**")]
-    assert len(marked) == 1
-    rounding = {"nearest": "nearest-bias", "scale-search": "scale-search", "output-error": "output-error"}
-    layout = {"conv-inputs": "conv", "all-int8": "all"}
-    shipped = Int8Options()
-    assert marked[0].name == f"{layout[shipped.layout]}-{rounding[shipped.rounding]}"
+def test_what_a_bundle_holds_is_marked_and_alone() -> None:
+    assert [scheme.name for scheme in schemes(64) if scheme.title.startswith("**")] == ["shipped"]
 
 
 def test_only_the_schemes_asked_for_are_chosen_in_the_order_of_the_table() -> None:
