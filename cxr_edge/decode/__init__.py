@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 
-from cxr_edge.decode.limits import DEFAULT_LIMITS, DecodeLimits
-from cxr_edge.decode.sniff import sniff
-from cxr_edge.decode.source import read_source
+from cxr_edge.decode.limits import DEFAULT_LIMITS, REDUCED_SIDE, DecodeLimits
+from cxr_edge.decode.sniff import SNIFFED_BYTES, sniff
+from cxr_edge.decode.source import open_source, read_all, read_source
 from cxr_edge.records import Radiograph
 
-__all__ = ["DEFAULT_LIMITS", "DecodeLimits", "decode", "read_source"]
+__all__ = ["DEFAULT_LIMITS", "REDUCED_SIDE", "DecodeLimits", "decode", "read_source"]
 
 
 def decode(
@@ -26,19 +26,19 @@ def decode(
         limits: what decoding may cost.
 
     Raises:
-        CorruptInputError: unreadable, empty, truncated, damaged, or no image at all.
+        CorruptInputError: unreadable, empty, truncated, damaged, written to meanwhile, or no image at all.
         UnsupportedInputError: another format, colour, transparency, or a DICOM feature that is not read; named.
         ResourceLimitError: larger than `limits`, or too slow.
         UsageError: the frame does not exist.
     """
-    data = read_source(source, limits)
-    kind = sniff(data)
-    # Imported here because the codec process runs inside this package and needs neither, and because pydicom takes
-    # 0.2 s that a PNG should not wait for.
-    if kind == "dicom":
-        from cxr_edge.decode.dicom import decode_dicom
+    with open_source(source, limits) as contents:
+        kind = sniff(contents.read(0, SNIFFED_BYTES))
+        # Imported here because the codec process runs inside this package and needs neither.
+        if kind == "dicom":
+            from cxr_edge.decode.dicom import decode_dicom
 
-        return decode_dicom(data, frame, limits)
+            return decode_dicom(contents, frame, limits)
+        data = source if isinstance(source, bytes) else read_all(contents)
     from cxr_edge.decode.raster_radiograph import decode_raster
 
     return decode_raster(data, kind, frame, limits)

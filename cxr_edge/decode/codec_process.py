@@ -17,6 +17,7 @@ import numpy as np
 
 from cxr_edge.decode.codecs import CodecRequest, Samples
 from cxr_edge.decode.limits import DecodeLimits
+from cxr_edge.decode.shared_bytes import SharedPair
 from cxr_edge.decode.wire import WireError, read_exactly, read_head, write_message
 from cxr_edge.errors import CorruptInputError, CxrEdgeError, ResourceLimitError, UnsupportedInputError, UsageError
 
@@ -35,6 +36,7 @@ SIGKILL = getattr(signal, "SIGKILL", 9)
 SIGXCPU = getattr(signal, "SIGXCPU", 24)  # neither exists on Windows, where no exit status is negative either
 
 ERRORS_BY_CODE = {error.code: error for error in (CorruptInputError, ResourceLimitError, UnsupportedInputError)}
+LARGEST_SAMPLE_BYTES = 2
 REPLY_DTYPES = ("int8", "int16", "uint8", "uint16")
 MAX_MESSAGE_CHARACTERS = 500
 
@@ -45,6 +47,7 @@ class CodecProcess:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        self._shared: SharedPair | None = None
 
     @property
     def pid(self) -> int | None:
@@ -66,8 +69,8 @@ class CodecProcess:
             process = self._running_process()
             try:
                 with _Deadline(process, limits.timeout_s) as deadline:
-                    _send(process, request, data, limits)
-                    reply = _receive(process, request)
+                    _send(process, self._shared, request, data, limits)
+                    reply = _receive(process, self._shared, request)
             except (WireError, OSError) as error:
                 raise _failure(self._reap(), limits, timed_out=deadline.passed) from error
             except BaseException:
@@ -86,7 +89,12 @@ class CodecProcess:
         if self._process is not None and self._process.poll() is not None:
             self._stop()
         if self._process is None:
-            self._process = _start()
+            self._shared = SharedPair.create()
+            try:
+                self._process = _start(self._shared)
+            except BaseException:
+                self._close_shared()
+                raise
             try:
                 with _Deadline(self._process, START_TIMEOUT_S):
                     read_head(_pipe(self._process.stdout))
@@ -106,6 +114,7 @@ class CodecProcess:
 
     def _stop(self) -> int:
         process, self._process = self._process, None
+        self._close_shared()
         if process is None:
             return 0
         process.kill()  # it holds no state worth a farewell
@@ -114,6 +123,11 @@ class CodecProcess:
             with contextlib.suppress(OSError):  # unsent bytes for a process that is gone
                 _pipe(stream).close()
         return status
+
+    def _close_shared(self) -> None:
+        shared, self._shared = self._shared, None
+        if shared is not None:
+            shared.close()
 
 
 class _Deadline:
@@ -137,7 +151,7 @@ class _Deadline:
         self._process.kill()
 
 
-def _start() -> subprocess.Popen[bytes]:
+def _start(shared: SharedPair | None) -> subprocess.Popen[bytes]:
     if not sys.executable or getattr(sys, "frozen", False):
         # A frozen program's sys.executable is the program: started as a child it would run itself all over again.
         raise UsageError(
@@ -146,13 +160,15 @@ def _start() -> subprocess.Popen[bytes]:
         )
     single_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}  # idle pools would cost memory and start-up
     path = [str(Path(entry).resolve()) for entry in sys.path]
+    descriptors = shared.descriptors if shared else ()
     try:
         process = subprocess.Popen(
-            [sys.executable, "-I", "-c", BOOTSTRAP, json.dumps(path)],
+            [sys.executable, "-I", "-c", BOOTSTRAP, json.dumps(path), *map(str, descriptors)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={**os.environ, **single_thread},
+            pass_fds=descriptors,
         )
     except OSError as error:  # no memory, no process or no file descriptor left
         raise ResourceLimitError(
@@ -175,26 +191,44 @@ def _widen(stream: BinaryIO) -> None:
             fcntl.fcntl(stream, fcntl.F_SETPIPE_SZ, 2**20)
 
 
-def _send(process: subprocess.Popen[bytes], request: CodecRequest, data: bytes, limits: DecodeLimits) -> None:
+def _send(
+    process: subprocess.Popen[bytes],
+    shared: SharedPair | None,
+    request: CodecRequest,
+    data: bytes,
+    limits: DecodeLimits,
+) -> None:
     head = asdict(request) | {"timeout_s": limits.timeout_s, "memory_mb": limits.memory_mb}
-    write_message(_pipe(process.stdin), head, data)
+    if shared is None:
+        write_message(_pipe(process.stdin), head, data)
+        return
+    shared.data.write(data)
+    shared.frame.reserve(request.max_pixels * LARGEST_SAMPLE_BYTES)
+    write_message(_pipe(process.stdin), head | {"shared_bytes": len(data)})
 
 
-def _receive(process: subprocess.Popen[bytes], request: CodecRequest) -> Samples | CxrEdgeError:
+def _receive(
+    process: subprocess.Popen[bytes], shared: SharedPair | None, request: CodecRequest
+) -> Samples | CxrEdgeError:
     """The child's answer, believed only as far as it is a frame within the caps or one of three errors."""
     stream = _pipe(process.stdout)
     head, size = read_head(stream)
     if "error" in head:
         return _reported_error(head)
-    dtype, precision = head.get("dtype"), head.get("precision")
+    dtype, precision, reduction = head.get("dtype"), head.get("precision"), head.get("reduction")
     rows, columns = _positive(head.get("rows")), _positive(head.get("columns"))
-    if dtype not in REPLY_DTYPES or not isinstance(precision, int):
+    if dtype not in REPLY_DTYPES or not isinstance(precision, int) or not isinstance(reduction, int):
         raise WireError("a reply that describes no frame")
-    if rows * columns > request.max_pixels or size != rows * columns * np.dtype(dtype).itemsize:
+    expected = rows * columns * np.dtype(dtype).itemsize
+    if rows * columns > request.max_pixels or size != (expected if shared is None else 0):
         raise WireError("a reply of another size than it says")
     pixels = np.empty((rows, columns), dtype)
-    read_exactly(stream, pixels.data.cast("B"))
-    return Samples(pixels, precision)
+    if shared is None:
+        read_exactly(stream, pixels.data.cast("B"))
+    else:
+        shared.frame.read_into(pixels.data.cast("B"))
+        shared.release(expected)
+    return Samples(pixels, precision, reduction)
 
 
 def _positive(value: object) -> int:

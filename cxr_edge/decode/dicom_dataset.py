@@ -1,55 +1,48 @@
-"""The few DICOM attributes that pixels need, as typed values. Everything else in the file is never interpreted.
-
-pydicom's reader splits the data set into raw elements, and values are read from their bytes here: pydicom's own
-conversion warns and logs with the values that it doubts, which may be a patient's.
-"""
+"""The few DICOM attributes that pixels need, as typed values. Everything else in the file is never interpreted."""
 
 from __future__ import annotations
 
 import math
 import re
-from io import BytesIO
-from typing import Any, Literal
+from typing import Literal
 
-from pydicom.datadict import tag_for_keyword
-from pydicom.filereader import data_element_generator
-
+from cxr_edge.decode.contents import Contents
+from cxr_edge.decode.dicom_elements import Element, ElementReader
 from cxr_edge.decode.transfer_syntax import TransferSyntax
-from cxr_edge.errors import CorruptInputError, CxrEdgeError, ResourceLimitError
+from cxr_edge.errors import CorruptInputError, ResourceLimitError
 
-__all__ = ["DicomDataset", "read_dataset", "tag_name"]
+__all__ = ["TAGS", "DicomDataset", "read_dataset", "tag_name"]
 
-KEYWORDS = (
-    "BitsAllocated",
-    "BitsStored",
-    "Columns",
-    "DoubleFloatPixelData",
-    "FloatPixelData",
-    "HighBit",
-    "ModalityLUTSequence",
-    "NumberOfFrames",
-    "PhotometricInterpretation",
-    "PixelData",
-    "PixelPaddingRangeLimit",
-    "PixelPaddingValue",
-    "PixelRepresentation",
-    "PresentationIntentType",
-    "PresentationLUTShape",
-    "RescaleIntercept",
-    "RescaleSlope",
-    "Rows",
-    "SamplesPerPixel",
-    "VOILUTFunction",
-    "VOILUTSequence",
-    "WindowCenter",
-    "WindowWidth",
-)
-TAGS = {keyword: int(tag_for_keyword(keyword) or 0) for keyword in KEYWORDS}
-CHARACTER_SET = 0x00080005
-PIXEL_DATA = TAGS["PixelData"]
-ELEMENT_HEADER_BYTES = 8  # of SpecificCharacterSet, a CS, in every transfer syntax
-MAX_READS = 200_000
-"""Reads of a header before it counts as a bomb; ordinary files take some hundred."""
+TAGS = {
+    "PresentationIntentType": 0x00080068,
+    "SamplesPerPixel": 0x00280002,
+    "PhotometricInterpretation": 0x00280004,
+    "NumberOfFrames": 0x00280008,
+    "Rows": 0x00280010,
+    "Columns": 0x00280011,
+    "BitsAllocated": 0x00280100,
+    "BitsStored": 0x00280101,
+    "HighBit": 0x00280102,
+    "PixelRepresentation": 0x00280103,
+    "PixelPaddingValue": 0x00280120,
+    "PixelPaddingRangeLimit": 0x00280121,
+    "WindowCenter": 0x00281050,
+    "WindowWidth": 0x00281051,
+    "RescaleIntercept": 0x00281052,
+    "RescaleSlope": 0x00281053,
+    "VOILUTFunction": 0x00281056,
+    "ModalityLUTSequence": 0x00283000,
+    "VOILUTSequence": 0x00283010,
+    "PresentationLUTShape": 0x20500020,
+    "FloatPixelData": 0x7FE00008,
+    "DoubleFloatPixelData": 0x7FE00009,
+    "PixelData": 0x7FE00010,
+}
+"""The attributes that are read, by keyword (PS3.6)."""
+
+WANTED = frozenset(TAGS.values())
+MAX_TEXT_BYTES = 2**16
+"""Longest text or number that is read; a window of 16 characters a value has room for thousands of values."""
 
 DECIMAL_STRING = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([Ee][+-]?\d+)?")  # PS3.5 6.2, VR DS and IS
 
@@ -61,33 +54,36 @@ def tag_name(keyword: str) -> str:
 
 
 class DicomDataset:
-    """Raw attribute values of one data set, read as types on request. Errors name the attribute, never its value."""
+    """Attribute values of one data set, read as types on request. Errors name the attribute, never its value."""
 
-    def __init__(self, elements: dict[int, Any], *, little_endian: bool) -> None:
+    def __init__(self, contents: Contents, elements: dict[int, Element], *, little_endian: bool) -> None:
+        self.contents = contents
         self._elements = elements
         self._byteorder: Literal["little", "big"] = "little" if little_endian else "big"
 
     def __contains__(self, keyword: str) -> bool:
         """True when the attribute is there with a value; an empty one counts as absent (PS3.5 7.4.5)."""
         element = self._elements.get(TAGS[keyword])
-        return element is not None and bool(element.value)
+        return element is not None and element.length > 0
+
+    def pixel_data(self) -> Element:
+        """Where PixelData lies; that it is there, `describe_image` has made sure of."""
+        return self._elements[TAGS["PixelData"]]
 
     def raw(self, keyword: str) -> bytes:
-        """The value's bytes; empty when absent."""
+        """The value's bytes; empty when absent.
+
+        Raises:
+            CorruptInputError: a sequence, or longer than any value that is read here.
+        """
         if keyword not in self:
             return b""
-        value = self._elements[TAGS[keyword]].value
-        if not isinstance(value, bytes):
+        element = self._elements[TAGS[keyword]]
+        if element.is_sequence:
             raise CorruptInputError(f"DICOM {tag_name(keyword)} is a sequence where a value belongs")
-        return value
-
-    def vr(self, keyword: str) -> str | None:
-        """The value representation written in the file, or None under Implicit VR."""
-        return str(self._elements[TAGS[keyword]].VR) if keyword in self and self._elements[TAGS[keyword]].VR else None
-
-    def is_encapsulated(self) -> bool:
-        """True when the pixel data is a sequence of fragments, which undefined length tells (PS3.5 A.4)."""
-        return "PixelData" in self and self._elements[PIXEL_DATA].length == 0xFFFFFFFF
+        if element.length > MAX_TEXT_BYTES:
+            raise CorruptInputError(f"DICOM {tag_name(keyword)} has {element.length} bytes; no such value is that long")
+        return self.contents.read(element.offset, element.length)
 
     def unsigned_short(self, keyword: str) -> int:
         """A required 16-bit number.
@@ -126,38 +122,12 @@ class DicomDataset:
         return tuple(values)
 
 
-class _MeteredBytes(BytesIO):
-    """Bytes that can be read so many times and no more: bounds the time that millions of tiny elements could take."""
-
-    def __init__(self, data: bytes) -> None:
-        super().__init__(data)
-        self._reads_left = MAX_READS
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        self._reads_left -= 1
-        if self._reads_left < 0:
-            raise ResourceLimitError(f"the DICOM header takes more than {MAX_READS} reads; no radiograph's does")
-        return super().read(size)
-
-
-class _StopAt:
-    """Ends pydicom's reading before SpecificCharacterSet, whose unknown values it would print, and after the pixels."""
-
-    def __init__(self) -> None:
-        self.character_set_bytes: int | None = None
-
-    def __call__(self, tag: int, vr: str | None, length: int) -> bool:
-        if tag == CHARACTER_SET and length != 0xFFFFFFFF:
-            self.character_set_bytes = length
-            return True
-        return tag > PIXEL_DATA
-
-
-def read_dataset(data: bytes, syntax: TransferSyntax) -> DicomDataset:
-    """The attributes of `KEYWORDS` in a data set.
+def read_dataset(contents: Contents, start: int, syntax: TransferSyntax) -> DicomDataset:
+    """The attributes of `TAGS` in a data set; of one that is there twice, the last.
 
     Args:
-        data: the data set without file header, inflated where it was deflated.
+        contents: what holds the data set, inflated where it was deflated, up to its last byte.
+        start: where it begins.
         syntax: how it is encoded.
 
     Raises:
@@ -165,30 +135,9 @@ def read_dataset(data: bytes, syntax: TransferSyntax) -> DicomDataset:
         ResourceLimitError: a header of absurd length.
     """
     try:
-        return DicomDataset(_elements(data, syntax), little_endian=syntax.little_endian)
-    except CxrEdgeError:
-        raise
+        elements = {element.tag: element for element in ElementReader(contents, start, syntax) if element.tag in WANTED}
+    except RecursionError:  # the caller's own stack was nearly full
+        raise CorruptInputError("the DICOM header nests sequences too deeply") from None
     except MemoryError:
         raise ResourceLimitError("the DICOM header needs more memory than there is") from None
-    except RecursionError:
-        raise CorruptInputError("the DICOM header nests sequences too deeply") from None
-    except Exception as error:  # 2,100 mutated headers raised ten types; their messages may quote values
-        raise CorruptInputError(f"the DICOM header is damaged: {type(error).__name__} while reading it") from None
-
-
-def _elements(data: bytes, syntax: TransferSyntax) -> dict[int, Any]:
-    stream = _MeteredBytes(data)
-    elements: dict[int, Any] = {}
-    while True:
-        stop = _StopAt()
-        reader = data_element_generator(
-            stream,
-            is_implicit_VR=syntax.implicit_vr,
-            is_little_endian=syntax.little_endian,
-            stop_when=stop,
-            specific_tags=list(TAGS.values()),
-        )
-        elements.update((int(element.tag), element) for element in reader)
-        if stop.character_set_bytes is None:
-            return elements
-        stream.seek(ELEMENT_HEADER_BYTES + stop.character_set_bytes, 1)
+    return DicomDataset(contents, elements, little_endian=syntax.little_endian)

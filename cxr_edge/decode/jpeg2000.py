@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cxr_edge.decode.frame_memory import FrameMemory
 from cxr_edge.decode.limits import check_frame_size
+from cxr_edge.decode.pillow_frame import load_grey
 from cxr_edge.decode.raster import open_checked
+from cxr_edge.decode.reduced_resolution import Reduction, block_means, possible_reduction
 from cxr_edge.errors import CorruptInputError, UnsupportedInputError
 
 __all__ = ["Jpeg2000Header", "decode_jpeg2000", "inspect_jpeg2000"]
@@ -55,8 +58,16 @@ def inspect_jpeg2000(data: bytes) -> Jpeg2000Header:
     return Jpeg2000Header(right - left, bottom - top, precision, bool(depth & 0x80))
 
 
-def decode_jpeg2000(data: bytes, max_pixels: int) -> tuple[NDArray[Any], int]:
-    """Sample values ``[H, W]`` as the encoder saw them (uint8/16, int8/16), and their precision in bits.
+def decode_jpeg2000(
+    data: bytes, max_pixels: int, memory: FrameMemory, reduce_to: int = 0
+) -> tuple[NDArray[Any], int, int]:
+    """Sample values ``[H, W]`` as the encoder saw them (uint8/16, int8/16), their precision in bits, and the reduction.
+
+    Args:
+        data: the codestream.
+        max_pixels: cap on the full frame, whatever the reduction.
+        memory: gives the memory to decode into.
+        reduce_to: shorter side down to which the frame may be reduced; 0 decodes it in full.
 
     Raises:
         CorruptInputError, UnsupportedInputError: see `inspect_jpeg2000`.
@@ -64,20 +75,28 @@ def decode_jpeg2000(data: bytes, max_pixels: int) -> tuple[NDArray[Any], int]:
     """
     header = inspect_jpeg2000(data)
     check_frame_size(header.height, header.width, max_pixels)
-    scaled = np.array(open_checked(data, "JPEG2000", header.width, header.height))
-    return _unscaled(scaled, header), header.precision
+    image = open_checked(data, "JPEG2000", header.width, header.height)
+    reduction = possible_reduction(data, header.height, header.width, reduce_to) if reduce_to else Reduction()
+    levels = reduction.levels
+    if levels:
+        image.reduce = levels  # type: ignore[method-assign, assignment]  # a setter of this plugin's, over a method
+    scaled = load_grey(image, memory, (header.height >> levels, header.width >> levels))
+    if levels:
+        scaled = block_means(scaled, reduction, np.iinfo(scaled.dtype).max)
+    return _unscaled(scaled, header), header.precision, 1 << levels
 
 
 def _unscaled(scaled: NDArray[Any], header: Jpeg2000Header) -> NDArray[Any]:
-    """Sample values again, after what Pillow does to them without saying so.
+    """Sample values again, in place, after what Pillow does to them without saying so.
 
     It offsets signed samples and shifts all of them left until they fill 8 or 16 bits (its Jpeg2KDecode.c,
     j2ku_gray_l and j2ku_gray_i).
     """
-    container = 8 if header.precision <= 8 else 16
-    values: NDArray[Any] = scaled.astype(f"u{container // 8}") >> (container - header.precision)
+    container = 8 * scaled.dtype.itemsize
+    if container != header.precision:
+        np.right_shift(scaled, container - header.precision, out=scaled)
     if not header.signed:
-        return values
+        return scaled
     # Subtracting half the range in the same width wraps around to two's complement.
-    offset_removed: NDArray[Any] = values - values.dtype.type(1 << (header.precision - 1))
-    return offset_removed.view(f"i{container // 8}")
+    np.subtract(scaled, scaled.dtype.type(1 << (header.precision - 1)), out=scaled)
+    return scaled.view(f"i{container // 8}")

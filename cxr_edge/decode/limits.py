@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 from cxr_edge.errors import ResourceLimitError, UsageError
 
-__all__ = ["DEFAULT_LIMITS", "DecodeLimits", "check_frame_size"]
+__all__ = ["DEFAULT_LIMITS", "REDUCED_SIDE", "DecodeLimits", "check_frame_size"]
 
 MAX_SIDE = 65_535
 """Longest side of a frame, pixels: what DICOM's Rows and Columns can say; preprocessing's sums are exact up to here."""
+
+REDUCED_SIDE = 896
+"""Shorter side that `cxr-edge classify --reduced-decode` keeps, pixels: four times a network's input of 224."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,9 @@ class DecodeLimits:
             bomb there cannot harm this one. False decodes in this process, without `timeout_s` and `memory_mb`.
         timeout_s: longest time of one codec run, seconds, wall clock and CPU alike.
         memory_mb: address space of the child process, MiB; enforced where the platform has POSIX resource limits.
+        reduce_to: a JPEG 2000 frame may come back 2, 4 or 8 times smaller in each direction, whichever is smallest
+            that leaves both sides at least so many pixels; the radiograph says so. Several times faster, but the
+            probabilities change a little: see docs/inputs.md. None decodes every pixel.
 
     Raises:
         UsageError: a cap that is not positive, or less memory than the child needs to start.
@@ -35,11 +41,14 @@ class DecodeLimits:
     isolate: bool = True
     timeout_s: float = 30.0
     memory_mb: int = 2048
+    reduce_to: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("max_file_bytes", "max_pixels", "max_frames", "timeout_s"):
             if not getattr(self, name) > 0:
                 raise UsageError(f"decode limit {name}={getattr(self, name)} must be positive")
+        if self.reduce_to is not None and self.reduce_to < 1:
+            raise UsageError(f"decode limit reduce_to={self.reduce_to} must be positive, or None for full size")
         if self.memory_mb < 256:
             raise UsageError(f"decode limit memory_mb={self.memory_mb} is too small; the codec process needs 256 MiB")
 

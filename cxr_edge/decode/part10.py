@@ -8,6 +8,8 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from cxr_edge.decode.contents import Contents
+from cxr_edge.decode.dicom_elements import LONG_VRS
 from cxr_edge.errors import CorruptInputError, ResourceLimitError
 
 __all__ = ["FileHeader", "inflate", "read_file_header"]
@@ -15,7 +17,6 @@ __all__ = ["FileHeader", "inflate", "read_file_header"]
 META_START = 132  # 128 bytes of preamble, "DICM"
 META_GROUP = 0x0002
 TRANSFER_SYNTAX_UID = 0x00020010
-LONG_VRS = (b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV")
 MAX_META_ELEMENTS = 256  # the standard defines about 20
 RAW_DEFLATE = -zlib.MAX_WBITS  # RFC 1951 without a zlib header
 INPUT_SLICE = 64 * 2**10
@@ -31,7 +32,7 @@ class FileHeader:
     dataset_offset: int
 
 
-def read_file_header(data: bytes) -> FileHeader:
+def read_file_header(contents: Contents) -> FileHeader:
     """The file meta information of a DICOM file; it is Explicit VR Little Endian whatever follows.
 
     Raises:
@@ -39,33 +40,32 @@ def read_file_header(data: bytes) -> FileHeader:
     """
     transfer_syntax = ""
     position = META_START
-    for tag, value, end in _meta_elements(data):
-        position = end
+    for tag, start, position in _meta_elements(contents):
         if tag == TRANSFER_SYNTAX_UID:
-            transfer_syntax = value.decode("ascii", "replace").rstrip("\0 ")
+            transfer_syntax = contents.read(start, position - start).decode("ascii", "replace").rstrip("\0 ")
     if not UID.fullmatch(transfer_syntax):
         raise CorruptInputError("the DICOM file header has no valid TransferSyntaxUID (0002,0010)")
     return FileHeader(transfer_syntax, position)
 
 
-def _meta_elements(data: bytes) -> Iterator[tuple[int, bytes, int]]:
-    """Tag, value and end position of each element of group 0002."""
+def _meta_elements(contents: Contents) -> Iterator[tuple[int, int, int]]:
+    """Tag, and where the value begins and ends, of each element of group 0002."""
     position = META_START
     for _ in range(MAX_META_ELEMENTS):
-        prefix = data[position : position + 8]
+        prefix = contents.read(position, 8)
         if len(prefix) < 8 or struct.unpack_from("<H", prefix)[0] != META_GROUP:
             return
         group, element, vr, length = struct.unpack("<HH2sH", prefix)
         start = position + 8
         if vr in LONG_VRS:
-            if start + 4 > len(data):
+            if start + 4 > contents.size:
                 raise CorruptInputError("the DICOM file is truncated within its header")
-            length = struct.unpack_from("<I", data, start)[0]
+            length = struct.unpack("<I", contents.read(start, 4))[0]
             start += 4
         position = start + length
-        if position > len(data):
+        if position > contents.size:
             raise CorruptInputError("the DICOM file is truncated within its header")
-        yield group << 16 | element, data[start:position], position
+        yield group << 16 | element, start, position
     raise CorruptInputError(f"the DICOM file header has more than {MAX_META_ELEMENTS} elements")
 
 

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from cxr_edge.decode.frame_memory import FrameMemory
 from cxr_edge.decode.jpeg import inspect_jpeg
 from cxr_edge.decode.limits import check_frame_size
+from cxr_edge.decode.pillow_frame import GREY_DTYPES, load_grey
 from cxr_edge.decode.png import inspect_png, require_all_rows
 from cxr_edge.errors import CorruptInputError, UnsupportedInputError
 
@@ -20,7 +22,11 @@ GREY_16_MODES = ("I;16", "I;16B", "I;16L", "I")
 """What Pillow's versions call 16-bit grey. Its own conversion to 8 bits saturates at 255, so it is never used."""
 
 
-def decode_png_file(data: bytes, max_pixels: int) -> NDArray[Any]:
+ORIENTATION = 0x0112
+"""EXIF tag; 1 means upright as stored."""
+
+
+def decode_png_file(data: bytes, max_pixels: int, memory: FrameMemory) -> NDArray[Any]:
     """Stored grey values of a PNG, ``[H, W]`` uint8 or (16-bit grey) uint16, upright as its EXIF orientation says.
 
     Grey of 1, 2 and 4 bits is spread over 0-255. A palette of greys, RGB with R = G = B, and alpha that is opaque
@@ -34,12 +40,13 @@ def decode_png_file(data: bytes, max_pixels: int) -> NDArray[Any]:
     header = inspect_png(data)
     check_frame_size(header.height, header.width, max_pixels)
     image = open_checked(data, "PNG", header.width, header.height)
-    if header.interlaced or not np.asarray(image)[-1].any():
+    pixels = _loaded(image, memory)
+    if header.interlaced or not (np.asarray(image) if pixels is None else pixels)[-1].any():
         require_all_rows(data, header)
-    return _grey(_upright(image))
+    return _upright_grey(image, pixels)
 
 
-def decode_jpeg_file(data: bytes, max_pixels: int) -> NDArray[Any]:
+def decode_jpeg_file(data: bytes, max_pixels: int, memory: FrameMemory) -> NDArray[Any]:
     """Stored grey values of a JPEG, ``[H, W]`` uint8, upright as its EXIF orientation says.
 
     Bytes after the end marker are ignored. A colour JPEG passes only when R = G = B everywhere.
@@ -51,16 +58,27 @@ def decode_jpeg_file(data: bytes, max_pixels: int) -> NDArray[Any]:
     """
     header = inspect_jpeg(data)
     check_frame_size(header.height, header.width, max_pixels)
-    return _grey(_upright(open_checked(data[: header.end], "JPEG", header.width, header.height)))
+    image = open_checked(data, "JPEG", header.width, header.height, end=header.end)
+    return _upright_grey(image, _loaded(image, memory))
 
 
-def open_checked(data: bytes, plugin: Literal["JPEG", "JPEG2000", "PNG"], width: int, height: int) -> Image.Image:
+def open_checked(
+    data: bytes, plugin: Literal["JPEG", "JPEG2000", "PNG"], width: int, height: int, end: int | None = None
+) -> Image.Image:
     """The image as Pillow's named plugin opens it, not yet decoded.
+
+    Args:
+        data: the file or codestream.
+        plugin: Pillow's name for the format.
+        width: what the header said when it was checked against the caps.
+        height: the same.
+        end: where the image ends, when something may follow that is none of it.
 
     Raises:
         CorruptInputError: Pillow reads another size from the header than was checked against the caps.
     """
-    image = Image.open(BytesIO(data), formats=[plugin])
+    content = data if end in (None, len(data)) else data[:end]
+    image = Image.open(BytesIO(content), formats=[plugin])
     if image.size != (width, height):
         raise CorruptInputError(
             f"the {plugin} header is ambiguous: {width} x {height} or {image.width} x {image.height}"
@@ -68,9 +86,24 @@ def open_checked(data: bytes, plugin: Literal["JPEG", "JPEG2000", "PNG"], width:
     return image
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """The decoded image, turned and mirrored as its EXIF orientation tells."""
-    return ImageOps.exif_transpose(image)
+def _loaded(image: Image.Image, memory: FrameMemory) -> NDArray[Any] | None:
+    """The decoded pixels of plain grey, in memory of our own; None for what has to be looked at as an image first."""
+    if image.mode not in GREY_DTYPES or "transparency" in image.info:
+        return None
+    return load_grey(image, memory)
+
+
+def _upright_grey(image: Image.Image, pixels: NDArray[Any] | None) -> NDArray[Any]:
+    """Grey values, turned and mirrored as the EXIF orientation tells.
+
+    Args:
+        image: the image; read as far as its end when `pixels` are there, so that all of its EXIF data is known.
+        pixels: its grey values as they are stored, where they could be decoded directly.
+    """
+    as_stored = image.getexif().get(ORIENTATION, 1) == 1
+    if pixels is not None and as_stored and "transparency" not in image.info:
+        return pixels
+    return _grey(image if as_stored else ImageOps.exif_transpose(image))
 
 
 def _grey(image: Image.Image) -> NDArray[Any]:

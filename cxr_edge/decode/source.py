@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from cxr_edge.decode.contents import Contents, FileContents, MemoryContents
 from cxr_edge.decode.limits import DecodeLimits
 from cxr_edge.errors import CorruptInputError, ResourceLimitError
 
-__all__ = ["read_source"]
+__all__ = ["open_source", "read_all", "read_source"]
 
 
-def read_source(source: str | os.PathLike[str] | bytes, limits: DecodeLimits) -> bytes:
-    """The input's contents.
+@contextmanager
+def open_source(source: str | os.PathLike[str] | bytes, limits: DecodeLimits) -> Iterator[Contents]:
+    """The input's contents, of which nothing is read yet; a file is open for the length of the ``with`` block.
 
     Args:
         source: a path, or the contents themselves.
@@ -25,9 +30,45 @@ def read_source(source: str | os.PathLike[str] | bytes, limits: DecodeLimits) ->
     """
     if isinstance(source, bytes):
         _check_size(len(source), limits.max_file_bytes)
-        return source
+        yield MemoryContents(source)
+        return
+    with _opened(source) as file:
+        contents = FileContents(file)
+        _check_size(contents.size, limits.max_file_bytes)
+        yield contents
+
+
+def read_source(source: str | os.PathLike[str] | bytes, limits: DecodeLimits) -> bytes:
+    """The input's contents as a whole; a file's are one state of it.
+
+    Args:
+        source: a path, or the contents themselves.
+        limits: gives the largest size that is read.
+
+    Raises:
+        CorruptInputError: as `open_source`, or the file was written to meanwhile.
+        ResourceLimitError: more than `limits.max_file_bytes`.
+    """
+    with open_source(source, limits) as contents:
+        return source if isinstance(source, bytes) else read_all(contents)
+
+
+def read_all(contents: Contents) -> bytes:
+    """Every byte of the contents, as one state of the file that they may come from.
+
+    Raises:
+        CorruptInputError: the file was written to, or cannot be read.
+    """
+    data = contents.read(0, contents.size)
+    contents.check_unchanged()
+    return data
+
+
+def _opened(path: str | os.PathLike[str]) -> io.FileIO:
     try:
-        return _read_file(Path(source), limits.max_file_bytes)
+        # Asked before it is opened: opening a pipe would wait for a writer.
+        _require_regular(Path(path).stat())
+        return io.FileIO(path)
     except OSError as error:
         # `from None`: the operating system's message quotes the path.
         raise CorruptInputError(f"unreadable input: {os.strerror(error.errno or 0)}") from None
@@ -35,17 +76,11 @@ def read_source(source: str | os.PathLike[str] | bytes, limits: DecodeLimits) ->
         raise CorruptInputError("unreadable input: the path holds a NUL character") from None
 
 
-def _read_file(path: Path, max_bytes: int) -> bytes:
-    status = path.stat()
+def _require_regular(status: os.stat_result) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise CorruptInputError("unreadable input: it is a directory; give the files in it")
     if not stat.S_ISREG(status.st_mode):
         raise CorruptInputError("unreadable input: it is not a regular file (a pipe or device would never end)")
-    _check_size(status.st_size, max_bytes)
-    with path.open("rb") as file:
-        data = file.read(max_bytes + 1)  # the file may have grown since it was measured
-    _check_size(len(data), max_bytes)
-    return data
 
 
 def _check_size(size: int, max_bytes: int) -> None:

@@ -7,11 +7,12 @@ probability must not depend on what else is on the machine.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from pydicom.uid import UID
-
-from cxr_edge.decode.codecs import CodecName
 from cxr_edge.errors import UnsupportedInputError
+
+if TYPE_CHECKING:  # the codecs take time to import, which uncompressed files need not wait for
+    from cxr_edge.decode.codecs import CodecName
 
 __all__ = ["TransferSyntax", "transfer_syntax"]
 
@@ -50,6 +51,8 @@ def transfer_syntax(uid: str) -> TransferSyntax:
     """
     syntax = READABLE.get(uid)
     if syntax is None:
+        from pydicom.uid import UID  # takes 0.2 s, which only this message is worth
+
         name = UID(uid).name  # the dictionary's name, or the UID again where it has none
         label = uid if name == uid else f"{uid} ({name})"
         raise UnsupportedInputError(

@@ -1,0 +1,1 @@
+"""What decoding at reduced resolution does to the probabilities of real radiographs."""
