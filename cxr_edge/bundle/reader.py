@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cxr_edge.bundle.entries import PRECISIONS
+from cxr_edge.bundle.entries import PRECISIONS, FileEntry
 from cxr_edge.bundle.external_data import refuse_external_data
 from cxr_edge.bundle.golden_frame import read_frame
 from cxr_edge.bundle.manifest import MANIFEST_NAME, Manifest
@@ -16,7 +18,13 @@ from cxr_edge.bundle.verify import MAX_MANIFEST_BYTES, check_listing, read_regul
 from cxr_edge.errors import BundleError, EngineError, UsageError
 from cxr_edge.records import Frame, Radiograph
 
+if TYPE_CHECKING:
+    from cxr_edge.lungs import LungLocaliser
+
 __all__ = ["Bundle", "default_bundle_path", "open_bundle"]
+
+VERIFYING_THREADS = 2
+"""Each holds one file in memory at a time, so more would cost a small device more than they save."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,20 @@ class Bundle:
             raise EngineError(f"bundle {self.manifest.name!r} holds no {precision} model; it holds {held}")
         return self.file_bytes(self.manifest.models[precision].file)
 
+    def open_localiser(self) -> LungLocaliser | None:
+        """The bundle's lung localiser; None where its network needs no lungs.
+
+        Raises:
+            BundleError: the file was changed since the bundle was opened, or is no localiser.
+            EngineError: the runtime that it needs is not installed.
+        """
+        if self.manifest.localiser is None:
+            return None
+        # Imported where it is needed: most bundles have none, and it brings a runtime with it.
+        from cxr_edge.lungs import LungLocaliser
+
+        return LungLocaliser.open(self.file_bytes(self.manifest.localiser))
+
     def golden_radiograph(self) -> Radiograph:
         """The stored frame of the self-test.
 
@@ -99,11 +121,18 @@ def _verified(directory: Path) -> Bundle:
     manifest_bytes = read_regular_file(directory / MANIFEST_NAME, MAX_MANIFEST_BYTES)
     manifest = read_manifest(manifest_bytes)
     check_listing(directory, manifest.files)
-    for entry in manifest.files.values():
-        data = read_verified(directory, entry)
-        if entry.name.endswith(".onnx"):
-            refuse_external_data(data, entry.name)
+    # Hashing is most of opening and leaves the interpreter to other threads; the largest files first.
+    entries = sorted(manifest.files.values(), key=lambda entry: -entry.size)
+    with ThreadPoolExecutor(VERIFYING_THREADS, thread_name_prefix="cxr-edge-verify") as threads:
+        for _ in threads.map(lambda entry: _verify_contents(directory, entry), entries):
+            pass
     return Bundle(directory.resolve(), manifest, hashlib.sha256(manifest_bytes).hexdigest())
+
+
+def _verify_contents(directory: Path, entry: FileEntry) -> None:
+    data = read_verified(directory, entry)
+    if entry.name.endswith(".onnx"):
+        refuse_external_data(data, entry.name)
 
 
 def _check_is_directory(directory: Path, *, is_default: bool) -> None:

@@ -55,10 +55,6 @@ class NativeEngine(Engine):
         count = len(images)
         logit = np.empty((count, engine.outputs), np.float32)
         cam = np.empty((count, engine.outputs, engine.map_height, engine.map_width), np.float32)
-        if not np.isfinite(images).all():
-            # Integers cannot carry them to the output, where the base class tells bad images from bad models.
-            logit.fill(np.nan)
-            return EngineOutput(logit, cam)
         for number in range(count):
             engine.infer(images[number, 0], logit[number], cam[number])
         return EngineOutput(logit, cam)
