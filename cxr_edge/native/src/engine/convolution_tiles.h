@@ -16,10 +16,28 @@
 #include "kernel.h"
 #include "model_file.h"
 
+#define CXR_EDGE_INLINE __attribute__((always_inline)) inline
+#define CXR_EDGE_INLINE_LAMBDA __attribute__((always_inline))
+
 namespace cxr_edge::engine {
 namespace {
 
 constexpr size_t group_bytes = size_t{panel_width} * group_products;
+
+template <int value>
+struct Index {
+  static constexpr int k = value;
+};
+
+// body(Index<0>{}), body(Index<1>{}) … below `end`. A loop that the compiler unrolls late has kept its sums in memory by
+// then: with indices that are constants from the start they never leave their registers.
+template <int end, int begin = 0, class Body>
+CXR_EDGE_INLINE void unroll(const Body &body) {
+  if constexpr (begin < end) {
+    body(Index<begin>{});
+    unroll<end, begin + 1>(body);
+  }
+}
 
 // Where a tile lies. Fourteen pixels may be seven of one row and seven of the next: rows of 7, 21, 35 … pixels would
 // otherwise leave half a tile over.
@@ -61,22 +79,23 @@ struct Tile {
   static constexpr int columns = panels * Isa::vectors;
   typename Isa::Sums sums[pixels][columns];
 
-  void start(const ConvolutionTask &task, uint32_t panel) {
-    for (int v = 0; v < columns; ++v) {
-      const auto first = Isa::start(task, panel * panel_width + v * (panel_width / Isa::vectors));
-      for (int p = 0; p < pixels; ++p) sums[p][v] = first;
-    }
+  CXR_EDGE_INLINE void start(const ConvolutionTask &task, uint32_t panel) {
+    unroll<columns>([&](auto v) CXR_EDGE_INLINE_LAMBDA {
+      const auto first = Isa::start(task, panel * panel_width + v.k * (panel_width / Isa::vectors));
+      unroll<pixels>([&](auto p) CXR_EDGE_INLINE_LAMBDA { sums[p.k][v.k] = first; });
+    });
   }
   // One group of every window, `at` bytes ahead.
-  void add_group(const Windows<pixels> &windows, const int8_t *const (&weights)[panels], size_t at, size_t weights_at) {
+  CXR_EDGE_INLINE void add_group(const Windows<pixels> &windows, const int8_t *const (&weights)[panels], size_t at,
+                                 size_t weights_at) {
     typename Isa::Weights w[columns];
-    for (int v = 0; v < columns; ++v) {
-      w[v] = Isa::weights(weights[v / Isa::vectors] + weights_at + v % Isa::vectors * (group_bytes / Isa::vectors));
-    }
-    for (int p = 0; p < pixels; ++p) {
-      const typename Isa::Input input = Isa::input(windows.at(p) + at);
-      for (int v = 0; v < columns; ++v) Isa::add_products(sums[p][v], input, w[v]);
-    }
+    unroll<columns>([&](auto v) CXR_EDGE_INLINE_LAMBDA {
+      w[v.k] = Isa::weights(weights[v.k / Isa::vectors] + weights_at + v.k % Isa::vectors * (group_bytes / Isa::vectors));
+    });
+    unroll<pixels>([&](auto p) CXR_EDGE_INLINE_LAMBDA {
+      const typename Isa::Input input = Isa::input(windows.at(p.k) + at);
+      unroll<columns>([&](auto v) CXR_EDGE_INLINE_LAMBDA { Isa::add_products(sums[p.k][v.k], input, w[v.k]); });
+    });
   }
 };
 

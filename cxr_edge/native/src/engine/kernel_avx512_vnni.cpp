@@ -26,23 +26,25 @@ struct Avx512Vnni {
   static void add_products(Sums &sums, Input input, Weights weights) { sums = _mm512_dpbusd_epi32(sums, input, weights); }
 
   template <int pixels, int panel_count>
-  static void store(const Sums (&sums)[pixels][panel_count], const ConvolutionTask &task, const TilePlace &place,
-                    size_t filter) {
+  CXR_EDGE_INLINE static void store(const Sums (&sums)[pixels][panel_count], const ConvolutionTask &task,
+                                    const TilePlace &place, size_t filter) {
     const size_t step = task.output_pixel_step;
     const __m512 first = _mm512_loadu_ps(task.multiplier + filter);
     if constexpr (panel_count == 1) {
-      for (int p = 0; p < pixels; ++p) store_16(output_of<pixels>(place, step, p), scaled(sums[p][0], first));
+      unroll<pixels>([&](auto p) CXR_EDGE_INLINE_LAMBDA {
+        store_16(output_of<pixels>(place, step, p.k), scaled(sums[p.k][0], first));
+      });
     } else {
       const __m512 second = _mm512_loadu_ps(task.multiplier + filter + panel_width);
-      int p = 0;
-      for (; p + 1 < pixels; p += 2) {
+      unroll<pixels / 2>([&](auto pair) CXR_EDGE_INLINE_LAMBDA {
+        constexpr int p = 2 * pair.k;
         store_2x32(output_of<pixels>(place, step, p), words(sums[p], first, second),
                    output_of<pixels>(place, step, p + 1), words(sums[p + 1], first, second));
-      }
+      });
       if constexpr (pixels % 2 == 1) {
-        for (int v = 0; v < 2; ++v) {
-          store_16(output_of<pixels>(place, step, p) + v * panel_width, scaled(sums[p][v], v == 0 ? first : second));
-        }
+        constexpr int p = pixels - 1;
+        store_16(output_of<pixels>(place, step, p), scaled(sums[p][0], first));
+        store_16(output_of<pixels>(place, step, p) + panel_width, scaled(sums[p][1], second));
       }
     }
   }
