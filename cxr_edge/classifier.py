@@ -20,11 +20,11 @@ from cxr_edge import gate
 from cxr_edge.bundle import Bundle, Manifest, open_bundle
 from cxr_edge.data_use import DataUse
 from cxr_edge.decode import DEFAULT_LIMITS, DecodeLimits, decode, read_source
-from cxr_edge.engines import Engine, EngineOutput, open_engine
-from cxr_edge.errors import UsageError
-from cxr_edge.preprocess import preprocess
+from cxr_edge.engines import Engine, EngineOutput, available_threads, open_engine
+from cxr_edge.errors import RefusedInputError, UsageError
 from cxr_edge.probability import OperatingPoint, calibrated_probability
-from cxr_edge.records import Box, Frame, Radiograph
+from cxr_edge.records import Frame, Radiograph
+from cxr_edge.regions import Localiser, Region, locate, region_input
 from cxr_edge.result import BundleIdentity, Evidence, Failure, Result, Timings
 
 __all__ = ["Classifier", "Source"]
@@ -43,7 +43,12 @@ class Classifier:
         engine: an open engine with one of the bundle's models; closed with the classifier.
         operating_point: what decides; None means the bundle's default.
         gated: whether images that the input gate finds unusable are refused. Without the gate every result says so.
+            Where the network must see lungs, an image without them is refused all the same.
         limits: what decoding one input may cost.
+        localiser: finds the lungs where the bundle's network must see them; None means the bundle's own.
+
+    Raises:
+        BundleError: the bundle's localiser cannot be opened.
 
     Use `Classifier.open` unless you have an engine of your own.
     """
@@ -56,12 +61,14 @@ class Classifier:
         operating_point: OperatingPoint | None = None,
         gated: bool = True,
         limits: DecodeLimits = DEFAULT_LIMITS,
+        localiser: Localiser | None = None,
     ) -> None:
         self.bundle = bundle
         self.engine = engine
         self.operating_point = operating_point or bundle.manifest.operating_point()
         self.gated = gated
         self.limits = limits
+        self._localiser = localiser or bundle.open_localiser()
         manifest = bundle.manifest
         self._gate_spec = gate.GateSpec.from_json(dict(manifest.gate))
         self._blank = Result(
@@ -143,8 +150,9 @@ class Classifier:
             sources: as for `classify`; consumed lazily.
             frame: as for `classify`.
             hash_input: as for `classify`.
-            ahead: how many inputs beyond the next result's own are taken from ``sources``. One thread decodes them in
-                turn while the caller's classifies; those that are done wait with their pixels in memory.
+            ahead: how many inputs beyond the next result's own are taken from ``sources``. So many threads, but no more
+                than there are cores, decode them while the caller's classifies; compressed images are decoded in as
+                many processes. Those that are done wait with their pixels in memory.
 
         Raises:
             UsageError: ``sources`` is a single path or the bytes of a file.
@@ -154,7 +162,8 @@ class Classifier:
         return self._results(sources, frame, hash_input, ahead)
 
     def _results(self, sources: Iterable[Source], frame: int | None, hash_input: bool, ahead: int) -> Iterator[Result]:
-        pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="cxr-edge-decode")
+        workers = max(1, min(ahead, available_threads()))
+        pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="cxr-edge-decode")
         waiting: deque[Future[Result | _Decoded]] = deque()
         try:
             for source in sources:
@@ -236,7 +245,17 @@ class Classifier:
         if report is None:
             result = replace(result, warnings=(*result.warnings, "the input gate was switched off"))
 
-        output, preprocess_ms, infer_ms = self._inferred(radiograph)
+        clock = time.perf_counter()
+        try:
+            region = locate(
+                radiograph, self.bundle.manifest.preprocess, self._localiser, threads=self.engine.options.threads
+            )
+        except RefusedInputError as error:
+            timings = Timings(decode=decoded.decode_ms, gate=gate_ms, localise=milliseconds(clock))
+            timings = replace(timings, total=milliseconds(started))
+            return replace(result, status="refused", gate=without_lungs(error), lungs_found=False, timings=timings)
+        localise_ms = None if region.variant == "full" else milliseconds(clock)
+        output, preprocess_ms, infer_ms = self._inferred(radiograph, region)
 
         logit = float(output.logit[0, 0])
         return replace(
@@ -245,27 +264,33 @@ class Classifier:
             logit=logit,
             probability=calibrated_probability(logit, self.bundle.manifest.temperature),
             label=self.operating_point.label(logit),
-            evidence=Evidence(radiograph, output.cam[0, 0], Box(0, 0, radiograph.height, radiograph.width)),
+            variant=region.variant,
+            lungs_found=region.lungs_found,
+            box=None if region.variant == "full" else region.box,
+            warnings=(*result.warnings, *region.warnings),
+            evidence=Evidence(radiograph, output.cam[0, 0], region.box),
             timings=Timings(
                 decode=decoded.decode_ms,
                 gate=gate_ms,
+                localise=localise_ms,
                 preprocess=preprocess_ms,
                 infer=infer_ms,
                 total=milliseconds(started),
             ),
         )
 
-    def _inferred(self, radiograph: Radiograph) -> tuple[EngineOutput, float | None, float]:
-        """What the network makes of a radiograph, with the times of preprocessing and inference, ms.
+    def _inferred(self, radiograph: Radiograph, region: Region) -> tuple[EngineOutput, float | None, float]:
+        """What the network makes of a part of a radiograph, with the times of preprocessing and inference, ms.
 
-        An engine that preprocesses by itself does both in one step, whose time is inference's.
+        An engine that preprocesses by itself is given the frame where the network is shown all of it as it is. It then
+        does both in one step, whose time is inference's.
         """
         clock = time.perf_counter()
-        if self.engine.preprocesses():
-            return self.engine.infer_radiograph(radiograph), None, milliseconds(clock)
         spec = self.bundle.manifest.preprocess
+        if spec.is_plain and self.engine.preprocesses():
+            return self.engine.infer_radiograph(radiograph), None, milliseconds(clock)
         image = np.empty((1, 1, spec.height, spec.width), np.float32)
-        preprocess(radiograph, spec, threads=self.engine.options.threads, out=image[0, 0])
+        region_input(radiograph, spec, region, threads=self.engine.options.threads, out=image[0, 0])
         preprocess_ms = milliseconds(clock)
         clock = time.perf_counter()
         return self.engine.infer(image), preprocess_ms, milliseconds(clock)
@@ -288,6 +313,11 @@ def check_sections(manifest: Manifest) -> None:
     """
     gate.GateSpec.from_json(dict(manifest.gate))
     DataUse.from_json(dict(manifest.data_use))
+
+
+def without_lungs(error: RefusedInputError) -> gate.GateReport:
+    """The refusal of an image in which no lungs were found, as the gate puts its own."""
+    return gate.GateReport((gate.GateReason("no lungs found", 0.0, 1.0, str(error)),))
 
 
 def named(source: object) -> str | None:

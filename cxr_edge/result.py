@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -90,7 +90,10 @@ class Result:
         bundle: which bundle decided.
         released: false when the bundle was written without passing its checks.
         gate: what the input gate found; None when it was switched off.
-        variant: which part of the frame the network saw, a `PreprocessSpec.variant`.
+        variant: which part of the frame the network saw, a `PreprocessSpec.variant`; ``"body"`` too where no lungs were
+            found and the bundle falls back.
+        lungs_found: whether there are lungs; None where the bundle doesn't look for them.
+        box: what the network saw, in pixels of the stored frame; None for the whole frame, and where it saw nothing.
         window: display window that was applied, in stored units; None when nothing was decoded.
         window_rule: where the window came from, a `Radiograph.window_rule`.
         warnings: what a reader should know, one sentence each.
@@ -109,6 +112,8 @@ class Result:
     threshold: float
     engine: EngineDescription
     variant: str
+    lungs_found: bool | None = None
+    box: Box | None = None
     timings: Timings = field(default_factory=Timings)
     probability: float | None = None
     label: Label | None = None
@@ -163,7 +168,11 @@ class Result:
             "released": self.released,
             "gate": self.gate.to_json() if self.gate else None,
             "window": {"lo": self.window.lo, "hi": self.window.hi, "rule": self.window_rule} if self.window else None,
-            "lungs": {"found": None, "box": None, "variant": self.variant},
+            "lungs": {
+                "found": self.lungs_found,
+                "box": asdict(self.box) if self.box else None,
+                "variant": self.variant,
+            },
             "heatmap": _spelled_out(heatmap),
             "warnings": list(self.warnings),
             "input_sha256": self.input_sha256,

@@ -15,6 +15,7 @@ from cxr_edge.data_use import Footprint
 from cxr_edge.errors import UsageError
 from cxr_edge.evaluation.parity import DEFAULT_TOLERANCES
 from cxr_edge.preprocess.spec import PreprocessSpec
+from cxr_edge.regions import Localiser
 from export.half import check_fp16_range, emulated_fp16, to_fp16, to_int8_fp16, with_fp16_scales
 from export.int8 import Int8Options, build_int8, range_tensors
 from export.native_model import write_native
@@ -117,6 +118,8 @@ def build_artefacts(
     spec: PreprocessSpec,
     options: Int8Options,
     on_step: Callable[[str], None] = lambda step: None,
+    *,
+    localiser: Localiser | None = None,
 ) -> Artefacts:
     """Every precision asked for.
 
@@ -127,6 +130,7 @@ def build_artefacts(
         spec: preprocessing of the bundle.
         options: how ``"int8"`` is made. ``"int8-fp16"`` always has Q/DQ on convolution inputs only, signed.
         on_step: told what is being done.
+        localiser: of the bundle, where its network needs lungs.
 
     Raises:
         DatasetError: an image cannot be read, or a range cannot be used.
@@ -137,7 +141,7 @@ def build_artefacts(
     check_precisions(precisions)
     if images is None or tuple(precisions) == ("fp32",):
         return Artefacts({"fp32": fp32})
-    inputs = network_inputs(images, spec)
+    inputs = network_inputs(images, spec, localiser=localiser)
     models: dict[str, bytes] = {"fp32": fp32}
     record: dict[str, Any] = {}
     native = None

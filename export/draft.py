@@ -21,15 +21,16 @@ from cxr_edge.errors import BundleError, DatasetError
 from cxr_edge.evaluation.recipe import OUT_OF_FOLD, OutOfFold, RecipeEvaluation, evaluate_recipe
 from cxr_edge.gate import GateSpec
 from cxr_edge.labels import LabelFile, read_labels
-from cxr_edge.preprocess import preprocess
 from cxr_edge.preprocess.spec import PreprocessSpec
 from cxr_edge.probability import OperatingPoint
+from cxr_edge.regions import Localiser, network_input
 from export.artefacts import Artefacts
 from export.equivalence import Equivalence, compare_with_torch
 from export.golden import GOLDEN_FILE, golden_frame_bytes, golden_record
 from export.model_card import CARD_NAME
 from export.onnx_graph import build_fp32
 from training.checkpoints import load_checkpoint
+from training.localisers import LOCALISER_FILE, NO_LOCALISERS, Localisers
 from training.run import Run
 
 __all__ = ["Draft", "draft_of", "draft_manifest", "release_run"]
@@ -50,6 +51,7 @@ class Draft:
         fit: temperature from out-of-fold predictions of the development folds.
         points: operating points from the same; the first is the default.
         recipe: cross-validated figures.
+        localisers: the run's own, by the fold that each never saw.
     """
 
     run: Run
@@ -59,6 +61,12 @@ class Draft:
     fit: TemperatureFit
     points: tuple[OperatingPoint, ...]
     recipe: RecipeEvaluation
+    localisers: Localisers = NO_LOCALISERS
+
+    @property
+    def localiser(self) -> Localiser | None:
+        """The lung localiser that ships: the one that never saw the release fold; None where none is needed."""
+        return self.localisers.by_fold.get(str(self.run.release_fold))
 
     @property
     def release_images(self) -> LabelFile:
@@ -83,6 +91,8 @@ class Draft:
         except (OSError, ValueError, KeyError, BundleError) as error:
             raise DatasetError(f"{path} does not say what the model has seen ({error}); train it again") from error
         seen = seen.with_role("temperature", fitted).with_role("operating-points", fitted)
+        for part in self.localisers.seen[str(self.run.release_fold)].roles.values() if self.localiser else ():
+            seen = seen.with_role("localiser", part)
         return seen if ranges is None else seen.with_role("int8-ranges", ranges)
 
 
@@ -109,7 +119,9 @@ def draft_of(run_directory: Path, data: Path, on_step: Callable[[str], None]) ->
     network = load_checkpoint(run.model_path(release_member(run))).model
     fp32 = build_fp32(network, spec.height, spec.width).SerializeToString()
     release_images = tuple(image for image in labels.images if image.fold == run.release_fold)
-    equivalence = compare_with_torch(network, fp32, network_inputs(replace(labels, images=release_images), spec))
+    localisers = run_localisers(run, labels)
+    compared = replace(labels, images=release_images)
+    equivalence = compare_with_torch(network, fp32, network_inputs(compared, spec, localisers))
 
     on_step("fitting temperature and operating points on out-of-fold predictions")
     development = OutOfFold.read(run.directory / OUT_OF_FOLD).without_fold(str(run.release_fold))
@@ -120,7 +132,7 @@ def draft_of(run_directory: Path, data: Path, on_step: Callable[[str], None]) ->
             "say nothing about them; no probability can be calibrated on them. Check the run's labels and curves"
         )
     recipe = evaluate_recipe(run.directory, with_release_fold=True)
-    return Draft(run, labels, fp32, equivalence, fit, operating_points(development), recipe)
+    return Draft(run, labels, fp32, equivalence, fit, operating_points(development), recipe, localisers)
 
 
 def draft_manifest(draft: Draft, artefacts: Artefacts, *, name: str, version: str) -> Manifest:
@@ -150,16 +162,19 @@ def draft_manifest(draft: Draft, artefacts: Artefacts, *, name: str, version: st
         temperature=draft.fit.temperature,
         operating_points=draft.points,
         default_operating_point=draft.points[0].name,
-        golden=golden_record(artefacts.models, spec),
+        golden=golden_record(artefacts.models, spec, draft.localiser),
         data_use=draft.data_use(artefacts.seen).to_json(),
         evidence={},
         model_card=CARD_NAME,
+        localiser=None if draft.localiser is None else LOCALISER_FILE,
     )
 
 
-def draft_files(artefacts: Artefacts) -> dict[str, bytes]:
+def draft_files(draft: Draft, artefacts: Artefacts) -> dict[str, bytes]:
     """Contents by file name, with a card that is still to be written."""
-    return {**artefacts.files, GOLDEN_FILE: golden_frame_bytes(), CARD_NAME: b"draft\n"}
+    fold = str(draft.run.release_fold)
+    localiser = {} if draft.localiser is None else {LOCALISER_FILE: draft.localisers.files[fold]}
+    return {**artefacts.files, **localiser, GOLDEN_FILE: golden_frame_bytes(), CARD_NAME: b"draft\n"}
 
 
 def release_run(directory: Path) -> Run:
@@ -185,10 +200,32 @@ def release_member(run: Run) -> str:
     return f"fold-{run.release_fold}"
 
 
-def network_inputs(labels: LabelFile, spec: PreprocessSpec) -> Iterator[NDArray[np.float32]]:
+def run_localisers(run: Run, labels: LabelFile) -> Localisers:
+    """The lung localisers that a run kept, one for each fold; none where its networks need no lungs.
+
+    Raises:
+        DatasetError: a fold lacks its own.
+    """
+    needs_lungs = run.config.preprocess.needs_lungs
+    return Localisers.open(run.localisers_path, labels.images) if needs_lungs else NO_LOCALISERS
+
+
+def localiser_of_run(run: Run) -> Localiser | None:
+    """The lung localiser that goes with a run's release model; None where it needs no lungs.
+
+    Raises:
+        DatasetError: the run lacks it.
+    """
+    fold = str(run.release_fold)
+    return (
+        Localisers.open_folds(run.localisers_path, (fold,)).by_fold[fold] if run.config.preprocess.needs_lungs else None
+    )
+
+
+def network_inputs(labels: LabelFile, spec: PreprocessSpec, localisers: Localisers) -> Iterator[NDArray[np.float32]]:
     """Network inputs ``[1, 1, H, W]`` of the first few images."""
     for image in labels.images[:COMPARED_IMAGES]:
-        yield preprocess(decode(image.path), spec)[None, None]
+        yield network_input(decode(image.path), spec, localisers.of(image))[None, None]
 
 
 def operating_points(development: OutOfFold) -> tuple[OperatingPoint, ...]:

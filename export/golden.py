@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from cxr_edge.bundle import Golden
 from cxr_edge.phantom import PhantomSpec, phantom
-from cxr_edge.preprocess import reference
 from cxr_edge.preprocess.spec import PreprocessSpec
 from cxr_edge.records import Radiograph
+from cxr_edge.regions import Localiser, network_input
+from cxr_edge.self_test import golden_spec
 
 __all__ = ["GOLDEN_FILE", "golden_frame_bytes", "golden_record"]
 
@@ -42,14 +43,15 @@ def golden_frame_bytes() -> bytes:
     return buffer.getvalue()
 
 
-def golden_record(models: Mapping[str, bytes], spec: PreprocessSpec) -> Golden:
-    """Input hash by the numpy reference, logits of every precision by ONNX Runtime's CPU provider.
+def golden_record(models: Mapping[str, bytes], spec: PreprocessSpec, localiser: Localiser | None = None) -> Golden:
+    """Input hash, whichever implementation preprocesses; logits of every precision by ONNX Runtime's CPU provider.
 
     Args:
         models: the ONNX files' bytes by precision.
         spec: preprocessing of the bundle.
+        localiser: of the bundle, where its network needs lungs.
     """
-    image: NDArray[np.float32] = reference.preprocess(golden_radiograph(), spec)
+    image: NDArray[np.float32] = network_input(golden_radiograph(), golden_spec(spec), localiser)
     return Golden(
         frame=GOLDEN_FILE,
         bits_stored=SPEC.bits_stored,

@@ -15,7 +15,7 @@ from cxr_edge.evaluation import Evaluation, evaluation_text
 from cxr_edge.evaluation.recipe import RecipeEvaluation, recipe_text
 from training.run import Run
 
-__all__ = ["CARD_NAME", "render_card"]
+__all__ = ["CARD_NAME", "LOCALISER_LICENCE", "render_card"]
 
 CARD_NAME = "MODEL_CARD.md"
 
@@ -40,9 +40,23 @@ DATA_TERMS = {
 """Origin and terms by the name that `cxr-edge index` gives a data set."""
 
 SEEN_BY_HASH = """\
-No lung masks were used. The images are not part of this bundle; `manifest.json` lists hashes of what was seen, in
+The images are not part of this bundle; `manifest.json` lists hashes of what was seen, in
 which role.
 """
+
+LOCALISER_LICENCE = (
+    "CC BY-NC-SA 4.0, non-commercial: trained on the lung masks of Stirenko et al. 2018, which are under these terms; "
+    "not under the licence of the package"
+)
+"""Terms of the lung localiser's file: those of the masks that it learnt from."""
+
+REGIONS = {
+    "full": "the whole image, stretched to its input",
+    "body": "the image without black borders and collimation bars, stretched to its input; no model finds them",
+    "lungs": "the bounding box of the lungs with a margin, stretched to its input",
+    "lungs-masked": "the bounding box of the lungs with a margin, stretched to its input, one grey outside them",
+}
+"""What the network sees, by variant of preprocessing."""
 
 
 def render_card(
@@ -80,6 +94,7 @@ def render_card(
             fenced(recipe_text(recipe)),
             "",
             *parity_section(manifest),
+            *input_section(manifest),
             "## Data",
             "",
             *(f"- {terms_of(dataset)}" for dataset in datasets),
@@ -100,6 +115,23 @@ def render_card(
             "",
         ]
     )
+
+
+def input_section(manifest: Manifest) -> list[str]:
+    """What the network sees of an image, and on what terms the file that finds it comes."""
+    spec = manifest.preprocess
+    lines = ["## Input", "", f"The network sees {REGIONS[spec.variant]}: {spec.height} x {spec.width} pixels."]
+    if spec.contrast != "none":
+        lines[-1] += f" Its grey scale is {spec.contrast}."
+    if manifest.localiser is None:
+        return [*lines, "No lung masks were used in making this bundle.", ""]
+    fate = "refused" if spec.not_found == "refuse" else "shown by its body, and the result says so"
+    return [
+        *lines,
+        f"The margin is {spec.margin} % of the box on each side. An image in which no lungs are found is {fate}.",
+        f"`{manifest.localiser}` finds the lungs. Its terms are its own: {LOCALISER_LICENCE}.",
+        "",
+    ]
 
 
 def fenced(text: str) -> str:

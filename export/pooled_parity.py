@@ -28,7 +28,7 @@ from cxr_edge.evaluation.recipe import OUT_OF_FOLD, OutOfFold
 from cxr_edge.labels import LabelFile, read_labels
 from cxr_edge.probability import OperatingPoint, Temperature
 from export.artefacts import build_artefacts
-from export.draft import release_run
+from export.draft import release_run, run_localisers
 from export.int8 import Int8Options
 from export.onnx_graph import build_fp32
 from training.checkpoints import load_checkpoint
@@ -152,9 +152,10 @@ def measured_pair(run: Run, member: str, chosen: RangeImages, options: Int8Optio
     spec = run.config.preprocess
     network = load_checkpoint(run.model_path(member)).model
     fp32 = build_fp32(network, spec.height, spec.width).SerializeToString()
-    int8 = build_artefacts(fp32, ("fp32", "int8"), chosen, spec, options).models["int8"]
+    localiser = run_localisers(run, held_out).by_fold.get(str(run.members[member]))
+    int8 = build_artefacts(fp32, ("fp32", "int8"), chosen, spec, options, localiser=localiser).models["int8"]
     every = tuple(image_sha256(image.path) for image in held_out.images)
-    inputs = network_inputs(RangeImages(held_out, every, footprint(held_out), seed=0), spec)
+    inputs = network_inputs(RangeImages(held_out, every, footprint(held_out), seed=0), spec, localiser=localiser)
     return Pair(outputs_of(fp32, inputs), outputs_of(int8, inputs))
 
 

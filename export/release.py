@@ -24,7 +24,7 @@ from export.draft import Draft, draft_files, draft_manifest, draft_of
 from export.emulated_model import EmulatedModel
 from export.equivalence import Equivalence
 from export.evidence import PARITY_FILE, evidence, measured, parity_evidence, parity_file
-from export.model_card import CARD_NAME, render_card
+from export.model_card import CARD_NAME, LOCALISER_LICENCE, render_card
 from export.parity_gate import GateOutcome, hold_gate
 from export.pooled_parity import PooledParity, pooled_parity
 from export.release_options import ReleaseOptions
@@ -94,17 +94,25 @@ def export_run(
         draft.run.config.preprocess,
         options.int8,
         on_step,
+        localiser=draft.localiser,
     )
     manifest = draft_manifest(draft, artefacts, name=options.name, version=options.version)
     manifest = replace(manifest, models=artefacts.entries(options.tolerances))
-    files: dict[str, bytes | Path] = {**draft_files(artefacts)}
+    files: dict[str, bytes | Path] = {**draft_files(draft, artefacts)}
+    licences = {} if manifest.localiser is None else {manifest.localiser: LOCALISER_LICENCE}
     # Every figure is one of the files that ship: they are written, run, and only then released.
     with TemporaryDirectory() as scratch:
         on_step("holding every precision against FP32 on images that nothing was fitted on")
-        gate = gated(write_bundle(Path(scratch) / "parity", manifest, files), images, artefacts, options, on_image)
+        gate = gated(
+            write_bundle(Path(scratch) / "parity", manifest, files, licences=licences),
+            images,
+            artefacts,
+            options,
+            on_image,
+        )
         manifest = judged(manifest, gate)
         on_step("measuring the bundle on the release fold, which nothing was fitted on")
-        path = write_bundle(Path(scratch) / "figures", manifest, files)
+        path = write_bundle(Path(scratch) / "figures", manifest, files, licences=licences)
         evaluation = measured(path, draft.release_images, options.subgroups)
     parity = None
     if gate is not None:
@@ -114,7 +122,8 @@ def export_run(
     precision = manifest.default_precision["cpu"]
     manifest = replace(manifest, evidence=evidence(draft, artefacts, evaluation, precision, parity, pooled))
     card = render_card(manifest, draft.run, evaluation, draft.recipe, draft.run.record["datasets"])
-    write_bundle(destination, manifest, {**files, CARD_NAME: card.encode()}, force=options.replace)
+    files[CARD_NAME] = card.encode()
+    write_bundle(destination, manifest, files, licences=licences, force=options.replace)
     return ExportReport(destination, draft.equivalence, draft.fit.temperature, evaluation, draft.recipe, gate, pooled)
 
 

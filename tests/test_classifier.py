@@ -181,7 +181,7 @@ def test_something_that_is_no_image_fails_alone(classifier: Classifier, bad: Any
     assert results[0].failure is not None and results[0].failure.code == "usage"
 
 
-@pytest.mark.parametrize("stage", ["decode", "preprocess"])
+@pytest.mark.parametrize("stage", ["decode", "region_input"])
 def test_a_bug_costs_only_the_image_that_meets_it_and_quotes_nothing(
     classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
@@ -209,6 +209,19 @@ def test_a_single_source_instead_of_several_is_refused_at_once(
         classifier.classify_many(kind("x.png"))
 
 
+def test_several_images_of_a_batch_are_decoded_at_once(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    together = threading.Barrier(2, timeout=10)  # broken, and each result an error, where they take turns
+
+    def slow(source: object, **_: object) -> Radiograph:
+        together.wait()
+        return phantom(SPEC)
+
+    monkeypatch.setattr("cxr_edge.classifier.decode", slow)
+    monkeypatch.setattr("cxr_edge.classifier.available_threads", lambda: 2)
+    results = list(classifier.classify_many([b"1", b"2", b"3", b"4"], ahead=2))
+    assert [result.status for result in results] == ["ok"] * 4
+
+
 def test_leaving_a_batch_early_waits_for_no_queued_decode(
     classifier: Classifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -223,6 +236,7 @@ def test_leaving_a_batch_early_waits_for_no_queued_decode(
         return phantom(SPEC)
 
     monkeypatch.setattr("cxr_edge.classifier.decode", slow)
+    monkeypatch.setattr("cxr_edge.classifier.available_threads", lambda: 1)
     results = classifier.classify_many([b"1", b"2", b"3", b"4"], ahead=3)
     assert next(results).status == "ok"
     assert second_runs.wait(10)

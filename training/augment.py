@@ -2,6 +2,10 @@
 
 Geometry is changed on stored pixels; brightness and contrast are changes of the display window, which is exactly what
 differs between detectors. Preprocessing itself is the function that runs on the device.
+
+Where the network is shown a part of the frame, that part is moved, not the frame: rotation and scale are about its own
+centre and shifts are shares of its own sides, so that a small part is not thrown further than a large one; and what
+comes in at its edges is what the frame really has there.
 """
 
 from __future__ import annotations
@@ -10,12 +14,14 @@ import math
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from cxr_edge.records import MAX_WINDOW_SPAN, Pixels, Radiograph, Window
+from cxr_edge.records import MAX_WINDOW_SPAN, Box, Pixels, Radiograph, Window
+from cxr_edge.regions import GRID, Region, whole_frame
 from training.config import Augmentation
 
-__all__ = ["augmented"]
+__all__ = ["augmented", "augmented_view"]
 
 
 def augmented(radiograph: Radiograph, augmentation: Augmentation, random: np.random.Generator) -> Radiograph:
@@ -26,9 +32,29 @@ def augmented(radiograph: Radiograph, augmentation: Augmentation, random: np.ran
         augmentation: how far each change may go.
         random: source of randomness; the same state gives the same copy.
     """
+    return augmented_view(radiograph, whole_frame(radiograph), augmentation, random)[0]
+
+
+def augmented_view(
+    radiograph: Radiograph, region: Region, augmentation: Augmentation, random: np.random.Generator
+) -> tuple[Radiograph, Region]:
+    """The part of the frame that the network is shown, changed at random: a radiograph of its own, shown whole.
+
+    Args:
+        radiograph: what was decoded; unchanged.
+        region: of it.
+        augmentation: how far each change may go.
+        random: source of randomness; the same state gives the same view.
+
+    Returns:
+        The view, of the size of the region's box, and its region, whose mask moved with the pixels.
+    """
     shown = replace(radiograph, window=jittered_window(radiograph.window, augmentation, random))
     filled = replace(shown, pixels=without_padding(shown), padding=None)
-    return replace(filled, pixels=warped(filled, augmentation, random))
+    transform = drawn_transform(region.box, augmentation, random)
+    view = replace(filled, pixels=warped(filled, region.box, transform))
+    mask = None if region.mask is None else warped_mask(region, (radiograph.height, radiograph.width), transform)
+    return view, replace(region, box=whole_frame(view).box, mask=mask)
 
 
 def jittered_window(window: Window, augmentation: Augmentation, random: np.random.Generator) -> Window:
@@ -57,27 +83,52 @@ def black(radiograph: Radiograph) -> int:
     return min(max(radiograph.window.hi if radiograph.inverted else radiograph.window.lo, limits.min), limits.max)
 
 
-def warped(radiograph: Radiograph, augmentation: Augmentation, random: np.random.Generator) -> Pixels:
-    """Stored pixels under one random similarity transform, same shape and type; what enters from outside is black."""
-    height, width = radiograph.pixels.shape
+Transform = tuple[float, float, float, float, float, float]
+"""a, b, c, d, e, f of the map from a view's pixels to the frame's: x' = a x + b y + c, y' = d x + e y + f."""
+
+
+def drawn_transform(box: Box, augmentation: Augmentation, random: np.random.Generator) -> Transform:
+    """A random similarity transform about the centre of a box, as Pillow wants it: from output to input pixels."""
+    height, width = box.height, box.width
     angle = math.radians(random.uniform(-augmentation.rotation, augmentation.rotation))
     scale = math.exp(random.uniform(-augmentation.zoom, augmentation.zoom))
     mirror = -1.0 if random.random() < augmentation.flip else 1.0
     shift_x = random.uniform(-augmentation.shift, augmentation.shift) * width
     shift_y = random.uniform(-augmentation.shift, augmentation.shift) * height
-    # Pillow wants the map from output to input pixels: x_in = a x + b y + c, about the frame's centre.
     a, b = mirror * math.cos(angle) / scale, mirror * -math.sin(angle) / scale
     d, e = math.sin(angle) / scale, math.cos(angle) / scale
-    c = width / 2 + shift_x - a * width / 2 - b * height / 2
-    f = height / 2 + shift_y - d * width / 2 - e * height / 2
+    c = width / 2 + shift_x - a * width / 2 - b * height / 2 + box.left
+    f = height / 2 + shift_y - d * width / 2 - e * height / 2 + box.top
+    return a, b, c, d, e, f
+
+
+def warped(radiograph: Radiograph, box: Box, transform: Transform) -> Pixels:
+    """Stored pixels of a view, ``[box.height, box.width]`` of the same type; what enters from outside is black."""
     dtype = radiograph.pixels.dtype
     # Pillow interpolates 8-bit or float pictures; wider integers go through float32, which holds 16 bits exactly.
     source = radiograph.pixels if dtype == np.uint8 else radiograph.pixels.astype(np.float32)
     picture = Image.fromarray(source).transform(
-        (width, height),
+        (box.width, box.height),
         Image.Transform.AFFINE,
-        (a, b, c, d, e, f),
+        transform,
         Image.Resampling.BILINEAR,
         fillcolor=black(radiograph),
     )
     return np.asarray(picture) if dtype == np.uint8 else np.rint(np.asarray(picture)).astype(dtype)
+
+
+def warped_mask(region: Region, frame: tuple[int, int], transform: Transform) -> NDArray[np.bool_]:
+    """The region's mask as a view shows it, on the view's own grid ``[GRID, GRID]``; outside the frame are no lungs.
+
+    Args:
+        region: with a mask, on the grid of the whole frame.
+        frame: height and width of the frame, pixels.
+        transform: of the view.
+    """
+    assert region.mask is not None
+    a, b, c, d, e, f = transform
+    across, down = region.box.width / GRID, region.box.height / GRID  # pixels of a cell of the view
+    columns, rows = GRID / frame[1], GRID / frame[0]  # cells of a pixel of the frame
+    cells = a * across * columns, b * down * columns, c * columns, d * across * rows, e * down * rows, f * rows
+    picture = Image.fromarray(region.mask.astype(np.uint8))
+    return np.asarray(picture.transform((GRID, GRID), Image.Transform.AFFINE, cells, Image.Resampling.NEAREST)) > 0

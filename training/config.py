@@ -125,7 +125,7 @@ class TrainingConfig:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON-ready mapping that `from_json` reads back to an equal configuration."""
-        return asdict(self)
+        return {**asdict(self), "preprocess": self.preprocess.to_json()}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> TrainingConfig:

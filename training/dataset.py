@@ -12,13 +12,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from cxr_edge.decode import decode
-from cxr_edge.errors import CxrEdgeError, DatasetError
+from cxr_edge.errors import CxrEdgeError, DatasetError, RefusedInputError
 from cxr_edge.labels import LabelledImage
-from cxr_edge.preprocess import preprocess
 from cxr_edge.preprocess.spec import PreprocessSpec
 from cxr_edge.records import Radiograph
-from training.augment import augmented
+from cxr_edge.regions import Region, locate, region_input
+from training.augment import augmented_view
 from training.config import Augmentation, Task
+from training.localisers import NO_LOCALISERS, Localisers
 from training.model import NIH_LABELS
 
 __all__ = ["EpochBatches", "RadiographDataset", "SampleKey", "batches", "targets_of"]
@@ -73,6 +74,7 @@ class RadiographDataset(Dataset[tuple[Tensor, Tensor]]):
         spec: preprocessing; its size is replaced by the key's.
         augmentation: random changes, or None for the images as they are.
         seed: of the augmentation.
+        localisers: find the lungs where the spec wants them.
     """
 
     def __init__(
@@ -82,12 +84,15 @@ class RadiographDataset(Dataset[tuple[Tensor, Tensor]]):
         spec: PreprocessSpec,
         augmentation: Augmentation | None = None,
         seed: int = 0,
+        localisers: Localisers = NO_LOCALISERS,
     ) -> None:
         self.images = tuple(images)
         self.targets = targets
         self.spec = spec
         self.augmentation = augmentation
         self.seed = seed
+        self.localisers = localisers
+        self.regions: dict[int, Region] = {}
         self.cached: dict[int, Radiograph] = {}
         self.cached_bytes = 0
 
@@ -111,13 +116,36 @@ class RadiographDataset(Dataset[tuple[Tensor, Tensor]]):
                 self.cached_bytes += found.pixels.nbytes
         return found
 
+    def region(self, index: int, radiograph: Radiograph) -> Region:
+        """What the network is shown of image number ``index``, found once on the image as it is.
+
+        Args:
+            index: of the image.
+            radiograph: it, decoded.
+
+        Raises:
+            DatasetError: no lungs were found and the spec refuses such images; the message names the file.
+        """
+        found = self.regions.get(index)
+        if found is None:
+            image = self.images[index]
+            try:
+                found = locate(radiograph, self.spec, self.localisers.of(image))
+            except RefusedInputError as error:
+                raise DatasetError(
+                    f"{image.path} cannot be trained on: {error}; leave it out, or train with --not-found body"
+                ) from error
+            self.regions[index] = found
+        return found
+
     def __getitem__(self, key: SampleKey) -> tuple[Tensor, Tensor]:
         """Network input ``[1, size, size]`` float32 and target ``[K]`` of one image in one epoch."""
         radiograph = self.radiograph(key.index)
+        region = self.region(key.index, radiograph)
         if self.augmentation is not None:
             random = np.random.default_rng((self.seed, key.epoch, key.index))
-            radiograph = augmented(radiograph, self.augmentation, random)
-        image = preprocess(radiograph, replace(self.spec, height=key.size, width=key.size))
+            radiograph, region = augmented_view(radiograph, region, self.augmentation, random)
+        image = region_input(radiograph, replace(self.spec, height=key.size, width=key.size), region)
         return torch.from_numpy(image[None]), torch.from_numpy(self.targets[key.index])
 
 

@@ -6,20 +6,25 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
-from cxr_edge.errors import UsageError
+from cxr_edge.errors import BundleError, UsageError
 from cxr_edge.labels import LabelFile, LabelledImage, read_labels
 from cxr_edge.preprocess.spec import PreprocessSpec
 from training.config import Stage, TrainingConfig
 from training.fit import Progress
+from training.localisers import NO_LOCALISERS, Localisers
 from training.out_of_fold import write_out_of_fold
 from training.run import Run, Watcher, train
 from training.splits import Member, cross_validation, held_out_share, whole_set
 
 __all__ = ["TrainingOptions", "train_from_options"]
+
+DEFAULT_MARGIN = 5
+"""Margin around the lungs, percent of their box: the pleura and the angles lie on its edge."""
 
 ShowProgress = Callable[[str, float, int, float], None]
 """Called with a member's name, epochs done (a fraction), epochs in all, and the batch's loss."""
@@ -46,6 +51,11 @@ class TrainingOptions:
     shuffle_labels: bool
     seed: int
     device: str | None
+    variant: str = "full"
+    margin: int | None = None
+    lungs: Path | None = None
+    not_found: str | None = None
+    contrast: str = "none"
 
 
 def train_from_options(
@@ -94,6 +104,7 @@ def train_from_options(
             device=device,
             watcher=Watcher(started, progressed, stop_requested, note),
             only=options.only,
+            localisers=localisers_of(options, labels),
         )
     if options.cross_validate and options.task == "abnormality" and all(map(run.finished, run.members)):
         write_out_of_fold(run)
@@ -134,8 +145,46 @@ def configuration(options: TrainingOptions) -> TrainingConfig:
         learning_rate=options.learning_rate,
         precision=options.precision,  # type: ignore[arg-type]
         seed=options.seed,
-        preprocess=PreprocessSpec(height=size, width=size),
+        preprocess=preprocess_spec(options, size),
     )
+
+
+def preprocess_spec(options: TrainingOptions, size: int) -> PreprocessSpec:
+    """What the network is to be shown, at its final size in pixels.
+
+    Raises:
+        UsageError: a value that is not among the choices, or one that the variant has no use for.
+    """
+    needs_lungs = options.variant.startswith("lungs")
+    if not needs_lungs:
+        given = {"--margin": options.margin, "--lungs": options.lungs, "--not-found": options.not_found}
+        for name in (name for name, value in given.items() if value is not None):
+            raise UsageError(f"{name} goes with --variant lungs or lungs-masked, not with {options.variant}")
+    elif options.lungs is None:
+        raise UsageError(f"--variant {options.variant} needs --lungs: the folder of the localiser's cross-validation")
+    lungs: dict[str, Any] = {
+        "margin": DEFAULT_MARGIN if options.margin is None else options.margin,
+        "not_found": options.not_found or "body",
+    }
+    try:
+        return PreprocessSpec(
+            height=size,
+            width=size,
+            variant=options.variant,  # type: ignore[arg-type]
+            contrast=options.contrast,  # type: ignore[arg-type]
+            **(lungs if needs_lungs else {}),
+        )
+    except BundleError as error:
+        raise UsageError(f"this input cannot be trained on: {error}") from error
+
+
+def localisers_of(options: TrainingOptions, labels: LabelFile) -> Localisers:
+    """The lung localisers of the run; none where the network needs no lungs.
+
+    Raises:
+        DatasetError: an image without a fold, or a fold without a localiser that never saw it.
+    """
+    return NO_LOCALISERS if options.lungs is None else Localisers.open(options.lungs, labels.images)
 
 
 def device_of(options: TrainingOptions) -> torch.device:

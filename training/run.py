@@ -30,6 +30,7 @@ from training.curves import draw_curves
 from training.dataset import RadiographDataset, targets_of
 from training.fit import Fitting, Progress, fit, predict
 from training.held_out import PREDICTIONS, write_predictions
+from training.localisers import NO_LOCALISERS, Localisers
 from training.model import NIH_LABELS, CheXNet
 from training.splits import Member
 from training.starting_points import initial_network, starting_point, starting_points
@@ -38,6 +39,9 @@ __all__ = ["Run", "Watcher", "train"]
 
 SCHEMA = 1
 """Version of ``run.json``; another one is refused."""
+
+LOCALISERS = "lungs"
+"""Folder of a run with the lung localisers that found its boxes, laid out as their own cross-validation."""
 
 WATCH_EVERY = 5
 """Held-out images are predicted after every so many epochs for the curves; nothing is decided by it."""
@@ -108,6 +112,11 @@ class Run:
         """Where a member's averaged weights are."""
         return self.directory / member / "model.pt"
 
+    @property
+    def localisers_path(self) -> Path:
+        """Where the lung localisers are that found the run's boxes; a folder that is not there where none did."""
+        return self.directory / LOCALISERS
+
     def finished(self, member: str) -> bool:
         """Whether a member was trained to the end and predicted its held-out images."""
         return (self.directory / member / PREDICTIONS).exists()
@@ -124,6 +133,7 @@ def train(
     device: torch.device,
     watcher: Watcher,
     only: Sequence[str] = (),
+    localisers: Localisers = NO_LOCALISERS,
 ) -> Run:
     """Train every member that isn't finished yet; calling it again with the same arguments resumes.
 
@@ -139,6 +149,7 @@ def train(
         device: where to compute.
         watcher: progress and interruption.
         only: names of the members to train now; the others can follow later in the same folder. Empty means all.
+        localisers: find the lungs where the configuration wants them; kept in the run, for its bundle needs one.
 
     Raises:
         UsageError: a name in ``only`` that the run doesn't have.
@@ -157,6 +168,7 @@ def train(
         "release_fold": release_fold,
         "initial": str(initial) if initial else None,
         "initial_sha256": [image_sha256(point) for point in starting_points(initial, members) if point],
+        "lungs_sha256": [localisers.sha256[fold] for fold in sorted(localisers.sha256)],
         "datasets": datasets_seen(labels, initial),
         "outputs": ["abnormal"] if config.task == "abnormality" else list(NIH_LABELS),
         "versions": versions(),
@@ -171,6 +183,7 @@ def train(
     for member in members:
         targets_of(member.training + member.held_out, config.task)
     run = started(directory, record)
+    localisers.keep(directory / LOCALISERS)
     for number, member in enumerate(members):
         if (not only or member.name in only) and not run.finished(member.name):
             watcher.member(member, number, len(members))
@@ -178,7 +191,7 @@ def train(
                 (directory / member.name).mkdir(exist_ok=True)
             checkpoint = starting_point(initial, member)
             record_data_use(run, member, labels, checkpoint)
-            train_member(run, member, copy.deepcopy(networks[checkpoint]), device, watcher)
+            train_member(run, member, copy.deepcopy(networks[checkpoint]), device, watcher, localisers)
     draw_curves(directory)
     return run
 
@@ -203,20 +216,35 @@ def started(directory: Path, record: dict[str, Any]) -> Run:
 
 def differing(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """What a run was asked and two records tell differently, fields of the configuration by their own name."""
-    told = ("labels_sha256", "where", "images", "members", "release_fold", "initial", "initial_sha256")
+    told = ("labels_sha256", "where", "images", "members", "release_fold", "initial", "initial_sha256", "lungs_sha256")
     fields = [key for key in now["config"] if before["config"].get(key) != now["config"][key]]
     return [*fields, *(key for key in told if before.get(key, []) != now[key])]
 
 
-def train_member(run: Run, member: Member, network: CheXNet, device: torch.device, watcher: Watcher) -> None:
+def train_member(
+    run: Run,
+    member: Member,
+    network: CheXNet,
+    device: torch.device,
+    watcher: Watcher,
+    localisers: Localisers = NO_LOCALISERS,
+) -> None:
     """Fit one member from initial weights, then write what came out and its held-out predictions."""
     config = run.config
     directory = run.directory / member.name
     training = RadiographDataset(
-        member.training, targets_of(member.training, config.task), config.preprocess, config.augmentation, config.seed
+        member.training,
+        targets_of(member.training, config.task),
+        config.preprocess,
+        config.augmentation,
+        config.seed,
+        localisers,
     )
     held_out = RadiographDataset(
-        member.held_out, targets_of(member.held_out, config.task) if member.held_out else empty(), config.preprocess
+        member.held_out,
+        targets_of(member.held_out, config.task) if member.held_out else empty(),
+        config.preprocess,
+        localisers=localisers,
     )
     fitting = Fitting(network, config, training, device)
 

@@ -13,8 +13,8 @@ from cxr_edge.data_use import Footprint, footprint, image_sha256
 from cxr_edge.decode import decode
 from cxr_edge.errors import CxrEdgeError, DatasetError, RefusedInputError, SeenDataError, UsageError
 from cxr_edge.labels import LabelFile, LabelledImage
-from cxr_edge.preprocess import preprocess
 from cxr_edge.preprocess.spec import PreprocessSpec
+from cxr_edge.regions import Localiser, network_input
 
 __all__ = ["DEFAULT_COUNT", "NO_FOOTPRINT", "RangeImages", "choose_range_images", "network_inputs"]
 
@@ -86,6 +86,7 @@ def network_inputs(
     spec: PreprocessSpec,
     *,
     gate_spec: gate.GateSpec | None = None,
+    localiser: Localiser | None = None,
     batch: int = BATCH,
     on_image: Callable[[int], None] = lambda done: None,
 ) -> tuple[NDArray[np.float32], ...]:
@@ -95,6 +96,7 @@ def network_inputs(
         images: as chosen.
         spec: preprocessing of the model.
         gate_spec: thresholds of the input gate; None means its defaults.
+        localiser: finds the lungs where the spec wants them.
         batch: images in one array.
         on_image: told how many images are done.
 
@@ -105,20 +107,26 @@ def network_inputs(
     """
     inputs = []
     for done, image in enumerate(images.labels.images, start=1):
-        inputs.append(_network_input(images.labels, image, spec, gate_spec))
+        inputs.append(_network_input(images.labels, image, spec, gate_spec, localiser))
         on_image(done)
     return tuple(np.stack(inputs[first : first + batch]) for first in range(0, len(inputs), batch))
 
 
 def _network_input(
-    labels: LabelFile, image: LabelledImage, spec: PreprocessSpec, gate_spec: gate.GateSpec | None
+    labels: LabelFile,
+    image: LabelledImage,
+    spec: PreprocessSpec,
+    gate_spec: gate.GateSpec | None,
+    localiser: Localiser | None,
 ) -> NDArray[np.float32]:
     place = f"{labels.path}:{image.line}"
     try:
         radiograph = decode(image.path)
         report = gate.check(radiograph, gate_spec)
         if report.passed:
-            return preprocess(radiograph, spec)[None]
+            return network_input(radiograph, spec, localiser)[None]
+    except RefusedInputError as error:
+        raise RefusedInputError(f"{place}: {error}; take the range image out of the list", error.reasons) from error
     except CxrEdgeError as error:
         raise DatasetError(f"{place}: range image cannot be read: {error}") from error
     reasons = tuple(str(reason) for reason in report.reasons)

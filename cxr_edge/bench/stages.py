@@ -42,13 +42,15 @@ def _decode(request: CellRequest) -> Workload:
 
 
 def _preprocess(request: CellRequest) -> Workload:
-    from cxr_edge.preprocess import implementation, preprocess
+    from cxr_edge.preprocess import implementation
+    from cxr_edge.regions import network_input
 
-    spec = open_bundle(request.bundle).manifest.preprocess
+    bundle = open_bundle(request.bundle)
+    spec, localiser = bundle.manifest.preprocess, bundle.open_localiser()
     radiograph = _radiograph(request)
     image = np.empty((spec.height, spec.width), np.float32)
     threads = request.cell.threads
-    call = timed(lambda: preprocess(radiograph, spec, threads=threads, out=image))
+    call = timed(lambda: network_input(radiograph, spec, localiser, threads=threads, out=image))
     return Workload(call, computed_by=implementation())
 
 

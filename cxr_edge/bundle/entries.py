@@ -16,7 +16,7 @@ Precision = Literal["fp32", "fp16", "int8", "int8-fp16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 """How a model file stores its numbers; precision lives in the file, never in an engine's flags."""
 
-Role = Literal["model", "golden", "model-card", "evidence"]
+Role = Literal["model", "localiser", "golden", "model-card", "evidence"]
 ROLES: tuple[Role, ...] = get_args(Role)
 """What a file of a bundle is for."""
 

@@ -43,6 +43,7 @@ class Manifest:
         data_use: which images and patients the model has seen in which role, as JSON.
         evidence: metrics and parity that the bundle was released with, as JSON.
         model_card: name of the model card's file.
+        localiser: name of the lung localiser's ONNX file; None where the network needs no lungs.
         files: every file of the bundle but the manifest, by name; the bundle writer fills it in.
     """
 
@@ -63,6 +64,7 @@ class Manifest:
     data_use: Mapping[str, Any]
     evidence: Mapping[str, Any]
     model_card: str
+    localiser: str | None = None
     files: Mapping[str, FileEntry] = field(default_factory=dict)
 
     def operating_point(self, name: str | None = None) -> OperatingPoint:
@@ -82,6 +84,8 @@ class Manifest:
         """What a file is for, as the rest of the manifest refers to it; ``"evidence"`` where nothing does."""
         if any(file in model.model_files for model in self.models.values()):
             return "model"
+        if file == self.localiser:
+            return "localiser"
         if file == self.golden.frame:
             return "golden"
         return "model-card" if file == self.model_card else "evidence"
@@ -107,6 +111,7 @@ class Manifest:
             "default_precision": dict(self.default_precision),
             "outputs": list(self.outputs),
             "preprocess": self.preprocess.to_json(),
+            **({} if self.localiser is None else {"localiser": self.localiser}),
             "gate": dict(self.gate),
             "temperature": self.temperature.value,
             "operating_points": [point.to_json() for point in self.operating_points],

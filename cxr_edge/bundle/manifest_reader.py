@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from cxr_edge.bundle.entries import FILE_NAME, PRECISIONS, FileEntry, Golden, ModelEntry
+from cxr_edge.bundle.entries import FILE_NAME, MODEL_NAME, PRECISIONS, FileEntry, Golden, ModelEntry
 from cxr_edge.bundle.fields import Fields
 from cxr_edge.bundle.manifest import MANIFEST_NAME, SCHEMA, Manifest
 from cxr_edge.bundle.strict_json import parse_strict
@@ -42,6 +42,7 @@ def read_manifest(data: bytes) -> Manifest:
         default_precision=_default_precision(fields.mapping("default_precision")),
         outputs=fields.texts("outputs"),
         preprocess=_preprocess(fields.mapping("preprocess")),
+        localiser=fields.optional_text("localiser", MODEL_NAME),
         gate=fields.mapping("gate"),
         temperature=Temperature(fields.number("temperature")),
         operating_points=tuple(OperatingPoint.from_json(point) for point in fields.items("operating_points")),
@@ -52,6 +53,7 @@ def read_manifest(data: bytes) -> Manifest:
         data_use=fields.mapping("data_use"),
     )
     fields.finish()
+    _check_localiser(manifest)
     _check_files_are_listed(manifest)
     _check_choices_exist(manifest)
     _check_golden_covers_models(manifest)
@@ -126,9 +128,18 @@ def _preprocess(value: Mapping[str, Any]) -> PreprocessSpec:
     return PreprocessSpec.from_json(dict(value))
 
 
+def _check_localiser(manifest: Manifest) -> None:
+    spec = manifest.preprocess
+    if spec.needs_lungs and manifest.localiser is None:
+        raise BundleError(f"{MANIFEST_NAME} lacks 'localiser', which preprocess variant {spec.variant!r} needs")
+    if manifest.localiser is not None and not spec.needs_lungs:
+        raise BundleError(f"{MANIFEST_NAME}.localiser is there, but preprocess variant {spec.variant!r} needs none")
+
+
 def _check_files_are_listed(manifest: Manifest) -> None:
     models = {file for model in manifest.models.values() for file in model.model_files}
-    wanted = {manifest.golden.frame, manifest.model_card, *models}
+    localiser = () if manifest.localiser is None else (manifest.localiser,)
+    wanted = {manifest.golden.frame, manifest.model_card, *localiser, *models}
     for name in sorted(wanted):
         if name not in manifest.files:
             raise BundleError(f"{MANIFEST_NAME} refers to {name!r}, which its files do not list")

@@ -52,6 +52,29 @@ def train(
     batch_size: Annotated[int, typer.Option("--batch-size", help="Images a step.")] = 16,
     learning_rate: Annotated[float, typer.Option("--learning-rate", help="Peak of the one-cycle schedule.")] = 7e-4,
     precision: Annotated[str, typer.Option("--precision", help="bf16 or fp32.")] = "bf16",
+    variant: Annotated[
+        str,
+        typer.Option(
+            "--variant",
+            help="Part of the image that the network sees: full, body (without black borders and collimation bars), "
+            "lungs, or lungs-masked.",
+        ),
+    ] = "full",
+    margin: Annotated[
+        int | None,
+        typer.Option("--margin", metavar="PERCENT", help="Added to each side of the lungs' box; default: 5."),
+    ] = None,
+    lungs: Annotated[
+        Path | None,
+        typer.Option(
+            "--lungs", metavar="RUN", help="Cross-validation of the lung localiser, with fold-K/lungs.onnx in it."
+        ),
+    ] = None,
+    not_found: Annotated[
+        str | None,
+        typer.Option("--not-found", help="An image without lungs: show its body (default), or refuse it."),
+    ] = None,
+    contrast: Annotated[str, typer.Option("--contrast", help="Grey scale: none or equalised.")] = "none",
     shuffle_labels: Annotated[
         bool, typer.Option("--shuffle-labels", help="Train on permuted labels: a run that must end at AUC 0.5.")
     ] = False,
@@ -88,6 +111,11 @@ def train(
                 shuffle_labels=shuffle_labels,
                 seed=seed,
                 device=device,
+                variant=variant,
+                margin=margin,
+                lungs=lungs,
+                not_found=not_found,
+                contrast=contrast,
             ),
             watch,
             stop_requested,

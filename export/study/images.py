@@ -16,7 +16,7 @@ from cxr_edge.decode import decode
 from cxr_edge.errors import CxrEdgeError, DatasetError
 from cxr_edge.evaluation.parity import ParityImages, parity_images
 from cxr_edge.labels import LabelFile
-from cxr_edge.preprocess import preprocess
+from cxr_edge.regions import network_input
 from export.study.subject import Subject
 
 __all__ = ["ParityInputs", "RangeInputs", "read_parity_inputs", "read_range_inputs"]
@@ -76,7 +76,9 @@ class RangeInputs:
             )
             if len(images.sha256) < count:
                 raise DatasetError(f"{len(images.sha256)} images to take ranges from; {count} were asked for")
-            self.known[count] = images, network_inputs(images, self.subject.preprocess, gate_spec=self.subject.gate)
+            subject = self.subject
+            inputs = network_inputs(images, subject.preprocess, gate_spec=subject.gate, localiser=subject.localiser)
+            self.known[count] = images, inputs
         return self.known[count]
 
     def stacked(self, count: int) -> Floats:
@@ -107,7 +109,7 @@ def read_parity_inputs(
     inputs = []
     for done, image in enumerate(chosen.images, start=1):
         try:
-            inputs.append(preprocess(decode(image.path), subject.preprocess)[None])
+            inputs.append(network_input(decode(image.path), subject.preprocess, subject.localiser)[None])
         except CxrEdgeError as error:
             raise DatasetError(f"line {image.line} of a parity label file cannot be used: {error}") from error
         on_image(done)

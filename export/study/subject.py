@@ -13,6 +13,7 @@ from cxr_edge.errors import BundleError, DatasetError
 from cxr_edge.gate import GateSpec
 from cxr_edge.preprocess.spec import PreprocessSpec
 from cxr_edge.probability import OperatingPoint, Temperature
+from cxr_edge.regions import Localiser
 
 __all__ = ["Subject", "open_subject"]
 
@@ -33,6 +34,7 @@ class Subject:
         operating_point: decides for every scheme.
         data_use: what the weights, the temperature and the thresholds have seen.
         release_fold: fold that no part of the model saw; None where the source doesn't say.
+        localiser: finds the lungs where the network must see them.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Subject:
     operating_point: OperatingPoint
     data_use: DataUse
     release_fold: str | None
+    localiser: Localiser | None = None
 
     @property
     def sha256(self) -> str:
@@ -78,6 +81,7 @@ def subject_of_bundle(path: Path) -> Subject:
         operating_point=manifest.operating_point(),
         data_use=DataUse({role: seen for role, seen in use.roles.items() if role not in INT8_ROLES}),
         release_fold=None,
+        localiser=bundle.open_localiser(),
     )
 
 
@@ -89,7 +93,7 @@ def subject_of_run(path: Path) -> Subject:
     """
     from calibration.probability import fit_temperature
     from cxr_edge.evaluation.recipe import OUT_OF_FOLD, OutOfFold
-    from export.draft import operating_points, release_member, release_run
+    from export.draft import localiser_of_run, operating_points, release_member, release_run
     from export.onnx_graph import build_fp32
     from training.checkpoints import load_checkpoint
 
@@ -106,6 +110,7 @@ def subject_of_run(path: Path) -> Subject:
         operating_point=operating_points(development)[0],
         data_use=seen_by(run.directory / member / "data_use.json"),
         release_fold=run.release_fold,
+        localiser=localiser_of_run(run),
     )
 
 

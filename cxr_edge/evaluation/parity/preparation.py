@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from cxr_edge import gate
 from cxr_edge.bundle import Bundle
 from cxr_edge.decode import decode
-from cxr_edge.errors import CxrEdgeError
+from cxr_edge.errors import CxrEdgeError, RefusedInputError
 from cxr_edge.labels import LabelledImage
-from cxr_edge.preprocess import preprocess
+from cxr_edge.regions import network_input
 
 __all__ = ["Prepared", "prepared_images"]
 
@@ -44,7 +44,7 @@ def prepared_images(images: Sequence[LabelledImage], bundle: Bundle, threads: in
         bundle: gives the input gate and the preprocessing.
         threads: of preprocessing.
     """
-    spec = bundle.manifest.preprocess
+    spec, localiser = bundle.manifest.preprocess, bundle.open_localiser()
     gate_spec = gate.GateSpec.from_json(dict(bundle.manifest.gate))
     for image in images:
         try:
@@ -57,5 +57,9 @@ def prepared_images(images: Sequence[LabelledImage], bundle: Bundle, threads: in
             yield Prepared(image, "refused", reason="; ".join(map(str, report.reasons)))
             continue
         values = np.empty((1, 1, spec.height, spec.width), np.float32)
-        preprocess(radiograph, spec, threads=threads, out=values[0, 0])
+        try:
+            network_input(radiograph, spec, localiser, threads=threads, out=values[0, 0])
+        except RefusedInputError as error:
+            yield Prepared(image, "refused", reason="; ".join(error.reasons))
+            continue
         yield Prepared(image, "ok", values)
