@@ -19,7 +19,16 @@ from cxr_edge.errors import DatasetError, UsageError
 from cxr_edge.evaluation import Predictions
 from cxr_edge.probability import Interval, OperatingPoint
 
-__all__ = ["fixed_sensitivity_point", "fixed_specificity_point", "youden_point"]
+__all__ = [
+    "Rule",
+    "at_least_sensitivity",
+    "at_least_specificity",
+    "best_threshold",
+    "fixed_sensitivity_point",
+    "fixed_specificity_point",
+    "largest_youden",
+    "youden_point",
+]
 
 END_MARGIN = 0.5
 """Logits between an end candidate and the extreme logit."""
@@ -43,6 +52,7 @@ class Candidates:
 
 
 Rule = Callable[[Candidates], int]
+"""Which of the candidates is taken."""
 
 
 def youden_point(
@@ -60,7 +70,7 @@ def youden_point(
     Raises:
         DatasetError: one class, lengths that differ, or logits that are not finite.
     """
-    return _chosen(Predictions.of(labels, logits, patients), _largest_youden, name, "largest Youden index", seed)
+    return _chosen(Predictions.of(labels, logits, patients), largest_youden, name, "largest Youden index", seed)
 
 
 def fixed_sensitivity_point(
@@ -86,10 +96,9 @@ def fixed_sensitivity_point(
         UsageError: a target outside (0, 1].
         DatasetError: one class, lengths that differ, or logits that are not finite.
     """
-    _check_target(target)
     rule = f"best specificity with sensitivity of at least {target:g}"
     predictions = Predictions.of(labels, logits, patients)
-    return _chosen(predictions, _at_least_sensitivity(target), name or f"sensitivity-{target:g}", rule, seed)
+    return _chosen(predictions, at_least_sensitivity(target), name or f"sensitivity-{target:g}", rule, seed)
 
 
 def fixed_specificity_point(
@@ -115,15 +124,33 @@ def fixed_specificity_point(
         UsageError: a target outside (0, 1].
         DatasetError: one class, lengths that differ, or logits that are not finite.
     """
-    _check_target(target)
     rule = f"best sensitivity with specificity of at least {target:g}"
     predictions = Predictions.of(labels, logits, patients)
-    return _chosen(predictions, _at_least_specificity(target), name or f"specificity-{target:g}", rule, seed)
+    return _chosen(predictions, at_least_specificity(target), name or f"specificity-{target:g}", rule, seed)
+
+
+def best_threshold(predictions: Predictions, rule: Rule) -> float:
+    """The threshold on the raw logit that a rule takes, and nothing about how good it is.
+
+    Args:
+        predictions: labels and logits.
+        rule: `largest_youden`, or what `at_least_sensitivity` or `at_least_specificity` makes.
+
+    Raises:
+        DatasetError: one class.
+    """
+    _check_classes(predictions)
+    candidates = _candidates(predictions, np.ones(predictions.images))
+    return float(candidates.thresholds[rule(candidates)])
+
+
+def _check_classes(predictions: Predictions) -> None:
+    if not 0 < int(predictions.labels.sum()) < predictions.images:
+        raise DatasetError(f"all {predictions.images} images have one class; an operating point needs both")
 
 
 def _chosen(predictions: Predictions, rule: Rule, name: str, rule_text: str, seed: int) -> OperatingPoint:
-    if not 0 < int(predictions.labels.sum()) < predictions.images:
-        raise DatasetError(f"all {predictions.images} images have one class; an operating point needs both")
+    _check_classes(predictions)
     candidates = _candidates(predictions, np.ones(predictions.images))
     best = rule(candidates)
     sensitivity, specificity = _intervals(predictions, rule, seed, candidates, best)
@@ -158,13 +185,21 @@ def _candidates(predictions: Predictions, weights: Floats) -> Candidates:
     return Candidates(thresholds, 1.0 - missed / missed[-1], spared / spared[-1])
 
 
-def _largest_youden(candidates: Candidates) -> int:
+def largest_youden(candidates: Candidates) -> int:
+    """The rule of the largest sensitivity + specificity - 1."""
     index = candidates.sensitivity + candidates.specificity
     # Equal indices differ by rounding; the first of them has the lowest threshold, hence the higher sensitivity.
     return int(np.flatnonzero(index >= index.max() - 1e-12)[0])
 
 
-def _at_least_sensitivity(target: float) -> Rule:
+def at_least_sensitivity(target: float) -> Rule:
+    """The rule of the best specificity among candidates with at least this sensitivity.
+
+    Raises:
+        UsageError: a target outside (0, 1].
+    """
+    _check_target(target)
+
     def best(candidates: Candidates) -> int:
         enough = np.flatnonzero(candidates.sensitivity >= target - 1e-12)
         specificity = candidates.specificity[enough]
@@ -173,7 +208,14 @@ def _at_least_sensitivity(target: float) -> Rule:
     return best
 
 
-def _at_least_specificity(target: float) -> Rule:
+def at_least_specificity(target: float) -> Rule:
+    """The rule of the best sensitivity among candidates with at least this specificity.
+
+    Raises:
+        UsageError: a target outside (0, 1].
+    """
+    _check_target(target)
+
     def best(candidates: Candidates) -> int:
         enough = np.flatnonzero(candidates.specificity >= target - 1e-12)
         sensitivity = candidates.sensitivity[enough]

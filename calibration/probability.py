@@ -23,7 +23,7 @@ from cxr_edge.evaluation import (
 )
 from cxr_edge.probability import Interval, Temperature, calibrated_probability
 
-__all__ = ["ProbabilityQuality", "TemperatureFit", "fit_temperature", "probability_quality"]
+__all__ = ["ProbabilityQuality", "TemperatureFit", "best_temperature", "fit_temperature", "probability_quality"]
 
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.05, 20.0
 """Where the classes are separated by a threshold the best temperature is 0, where the logits carry nothing it is
@@ -85,17 +85,25 @@ def fit_temperature(labels: ArrayLike, logits: ArrayLike, patients: ArrayLike | 
         DatasetError: lengths that differ, logits that are not finite, or one class only.
     """
     predictions = Predictions.of(labels, logits, patients)
-    if not 0 < int(predictions.labels.sum()) < predictions.images:
-        raise DatasetError(f"all {predictions.images} images have one class; a temperature needs both")
-    value = 1.0 / _best_inverse(predictions.labels.astype(np.float64), predictions.logits)
-    temperature = Temperature(value)
+    temperature = best_temperature(predictions)
     return TemperatureFit(
         temperature=temperature,
-        at_bound=value in (MIN_TEMPERATURE, MAX_TEMPERATURE),
+        at_bound=temperature.value in (MIN_TEMPERATURE, MAX_TEMPERATURE),
         images=predictions.images,
         before=probability_quality(predictions, Temperature(1.0)),
         after=probability_quality(predictions, temperature),
     )
+
+
+def best_temperature(predictions: Predictions) -> Temperature:
+    """The temperature with the least negative log-likelihood within bounds, and nothing about how good it is.
+
+    Raises:
+        DatasetError: one class only.
+    """
+    if not 0 < int(predictions.labels.sum()) < predictions.images:
+        raise DatasetError(f"all {predictions.images} images have one class; a temperature needs both")
+    return Temperature(1.0 / _best_inverse(predictions.labels.astype(np.float64), predictions.logits))
 
 
 def probability_quality(predictions: Predictions, temperature: Temperature) -> ProbabilityQuality:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import platform
 from dataclasses import dataclass
-from importlib import metadata
 
 import cxr_edge
 from cxr_edge.bundle import Bundle, open_bundle
 from cxr_edge.engines import ENGINES, available_threads, cache_folder
+from cxr_edge.engines.tuning import TunedModel, stored_tuning
 from cxr_edge.errors import BundleError, OutputError
 from cxr_edge.preprocess import implementation
 
@@ -58,6 +58,8 @@ class Installation:
         preprocessing: the implementation in use; numpy where the native extension was not built.
         engines: every engine that this version knows, installed or not, in the order that ``auto`` tries them.
         cache: folder of compiled models; None where this user has none.
+        tuned: what `cxr-edge tune` found fastest for that bundle on this device; None where it was not run, or for
+            another bundle, machine or version.
         bundle: the bundle that was asked about; None when the one that ships can't be opened.
         bundle_error: why not, else None.
     """
@@ -69,6 +71,7 @@ class Installation:
     preprocessing: str
     engines: tuple[EngineStatus, ...]
     cache: str | None
+    tuned: TunedModel | None
     bundle: BundleSummary | None
     bundle_error: str | None
 
@@ -79,9 +82,9 @@ def installation(bundle: str | os.PathLike[str] | None = None) -> Installation:
     Raises:
         BundleError: the bundle that was asked for by name can't be opened; for the one that ships, the record says so.
     """
-    shown, bundle_error = None, None
+    opened, bundle_error = None, None
     try:
-        shown = summary(open_bundle(bundle))
+        opened = open_bundle(bundle)
     except BundleError as error:
         if bundle is not None:
             raise
@@ -95,14 +98,15 @@ def installation(bundle: str | os.PathLike[str] | None = None) -> Installation:
         engines=tuple(
             EngineStatus(
                 name=row.name,
-                version=runtime_version(row.runtime) if row.is_installed() else None,
+                version=row.runtime_version(),
                 remedy=row.remedy,
                 devices=row.devices,
             )
             for row in ENGINES
         ),
         cache=cache(),
-        bundle=shown,
+        tuned=tuned(opened),
+        bundle=None if opened is None else summary(opened),
         bundle_error=bundle_error,
     )
 
@@ -115,17 +119,10 @@ def cache() -> str | None:
         return None
 
 
-def runtime_version(module: str) -> str:
-    """The version of an installed runtime, or "installed" where no package says that it brought the module.
-
-    The runtime is not imported: a broken one must not break the command that shows it. The module of one name can come
-    from packages of others: onnxruntime from onnxruntime-gpu, too.
-    """
-    try:
-        return metadata.version(module)
-    except metadata.PackageNotFoundError:
-        packages = metadata.packages_distributions().get(module.partition(".")[0], [])
-        return metadata.version(packages[0]) if packages else "installed"
+def tuned(bundle: Bundle | None) -> TunedModel | None:
+    """What ``auto`` prefers for a bundle because `cxr-edge tune` found it fastest here; None where nothing holds."""
+    found = None if bundle is None else stored_tuning(bundle, available_threads())
+    return found.ranked[0] if found and found.ranked else None
 
 
 def summary(bundle: Bundle) -> BundleSummary:

@@ -111,7 +111,8 @@ def render_card(
             *operating_point_table(manifest),
             "",
             "Thresholds and temperature were fitted on out-of-fold predictions of the development folds. Another "
-            "site's equipment and case mix shift both: choose the threshold on the site's own labelled images.",
+            "site's equipment and case mix shift both: choose the threshold on the site's own labelled images "
+            "(`cxr-edge fit-site`, docs/sites.md).",
             "",
         ]
     )

@@ -31,7 +31,22 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-COMMANDS = ("classify", "evaluate", "parity", "bench", "info", "self_test", "demo", "index", "train", "export", "build")
+COMMANDS = (
+    "classify",
+    "evaluate",
+    "parity",
+    "bench",
+    "tune",
+    "info",
+    "self_test",
+    "demo",
+    "index",
+    "train",
+    "reproduce",
+    "export",
+    "fit_site",
+    "build",
+)
 """Modules of this package, one command each, in the order that ``--help`` lists them."""
 
 P = ParamSpec("P")

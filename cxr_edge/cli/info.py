@@ -10,6 +10,7 @@ from cxr_edge.cli.application import app, describe, reported
 from cxr_edge.cli.options import BundleOption, DebugOption, JsonOption
 
 if TYPE_CHECKING:
+    from cxr_edge.engines.tuning import TunedModel
     from cxr_edge.installation import BundleSummary, EngineStatus
 
 
@@ -33,6 +34,7 @@ def info(bundle: BundleOption = None, as_json: JsonOption = False, debug: DebugO
             preprocessing=found.preprocessing,
             engines="; ".join(engine_line(engine) for engine in found.engines),
             cache=found.cache or "none: set CXR_EDGE_CACHE to a folder",
+            tuned=tuned_line(found.tuned),
             **(bundle_lines(found.bundle) if found.bundle else {"bundle": f"none ({found.bundle_error})"}),
         )
     )
@@ -43,6 +45,13 @@ def engine_line(engine: EngineStatus) -> str:
     if engine.version is None:
         return f"{engine.name}: {engine.remedy}"
     return f"{engine.name} {engine.version} ({', '.join(engine.devices)})"
+
+
+def tuned_line(tuned: TunedModel | None) -> str:
+    """What ``auto`` prefers on this device, or how to find out."""
+    if tuned is None:
+        return "no: `cxr-edge tune` finds what is fastest here"
+    return f"{tuned.engine} {tuned.precision}, {tuned.threads} threads ({tuned.p50_ms:.1f} ms when it was measured)"
 
 
 def bundle_lines(bundle: BundleSummary) -> dict[str, str]:

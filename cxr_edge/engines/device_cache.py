@@ -18,7 +18,7 @@ from typing import BinaryIO
 from cxr_edge.atomic import output_errors, write_atomically
 from cxr_edge.errors import OutputError
 
-__all__ = ["ArtefactKey", "DeviceCache", "cache_folder"]
+__all__ = ["ArtefactKey", "DeviceCache", "cache_folder", "open_own"]
 
 MAGIC = b"cxr-edge compiled model 1\n"
 MAX_HEADER_BYTES = 1 << 16
@@ -78,7 +78,7 @@ class DeviceCache:
     def read(self, key: ArtefactKey) -> bytes | None:
         """The compiled model of exactly this key; None when there is none that can be trusted to be whole."""
         try:
-            with _open_own(self.path(key)) as file:
+            with open_own(self.path(key)) as file:
                 return _payload(file, key)
         except (OSError, ValueError):  # missing, unreadable, foreign or damaged: all mean "compile it"
             return None
@@ -114,8 +114,8 @@ def cache_folder() -> Path:
         raise OutputError("this user has no home directory for a cache: set CXR_EDGE_CACHE to a folder") from error
 
 
-def _open_own(path: Path) -> BinaryIO:
-    """The opened file.
+def open_own(path: Path) -> BinaryIO:
+    """The file, opened for reading, if this user owns it and not everybody can write it.
 
     Raises:
         OSError: it cannot be opened, or is a symbolic link.

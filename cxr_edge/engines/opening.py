@@ -7,6 +7,7 @@ import os
 from cxr_edge.bundle import PRECISIONS, Bundle
 from cxr_edge.engines.base import Engine, EngineOptions
 from cxr_edge.engines.registry import ENGINES, EngineRow, engine_row
+from cxr_edge.engines.tuning import stored_tuning
 from cxr_edge.errors import EngineError, UsageError
 
 __all__ = ["available_threads", "open_engine"]
@@ -23,8 +24,10 @@ def open_engine(
 
     Args:
         bundle: verified bundle.
-        engine: a name of the table, or ``"auto"``: the first that is installed, has the device as its default, has
-            passed the parity gate for the precision and, where it needs a plan for this device, finds one.
+        engine: a name of the table, or ``"auto"``: what `cxr-edge tune` found fastest on this device among what the
+            other arguments allow, which then gives what they leave open. Without such a record the first that is
+            installed, has the device as its default, has passed the parity gate for the precision and, where it needs
+            a plan for this device, finds one.
         precision: None means the bundle's default for the device.
         device: ``"cpu"`` or what else the engine names; None means the engine's own default.
         threads: CPU threads of one inference; None means every core that this process may use.
@@ -39,7 +42,8 @@ def open_engine(
         raise UsageError(f"precision {precision!r} is unknown; known are {', '.join(PRECISIONS)}")
     thread_count = _checked_threads(threads)
     if engine == "auto":
-        row, options = _first_that_fits(bundle, precision, device, thread_count)
+        tuned = _tuned(bundle, precision, device, threads)
+        row, options = tuned or _first_that_fits(bundle, precision, device, thread_count)
     else:
         row = engine_row(engine)
         options = _options(bundle, row, precision, device, thread_count)
@@ -60,6 +64,21 @@ def _checked_threads(threads: int | None) -> int:
     if not 1 <= threads <= available:
         raise UsageError(f"threads must be 1 to {available}, the cores that this process may use; got {threads}")
     return threads
+
+
+def _tuned(
+    bundle: Bundle, precision: str | None, device: str | None, threads: int | None
+) -> tuple[EngineRow, EngineOptions] | None:
+    """The fastest of a stored tuning that is what was asked for and that ``auto`` may choose; None where none is."""
+    tuning = stored_tuning(bundle, available_threads())
+    for model in tuning.ranked if tuning else ():
+        row = next((row for row in ENGINES if row.name == model.engine), None)
+        if row is None or threads not in (None, model.threads) or precision not in (None, model.precision):
+            continue
+        fitting = _fit(bundle, row, model.precision, device, model.threads)
+        if isinstance(fitting, EngineOptions):
+            return row, fitting
+    return None
 
 
 def _first_that_fits(

@@ -41,6 +41,22 @@ class EngineRow:
         """True when the runtime can be found; nothing is imported."""
         return importlib.util.find_spec(self.runtime) is not None
 
+    def runtime_version(self) -> str | None:
+        """The version of the installed runtime, "installed" where no package says that it brought it, else None.
+
+        The runtime is not imported: a broken one must not break the command that shows it. The module of one name can
+        come from packages of others: onnxruntime from onnxruntime-gpu, too.
+        """
+        if not self.is_installed():
+            return None
+        from importlib import metadata  # only few commands need it, and all would wait for it
+
+        try:
+            return metadata.version(self.runtime)
+        except metadata.PackageNotFoundError:
+            packages = metadata.packages_distributions().get(self.runtime.partition(".")[0], [])
+            return metadata.version(packages[0]) if packages else "installed"
+
     def misfit(self, bundle: Bundle, options: EngineOptions) -> str | None:
         """Why an installed engine cannot open the bundle yet, as its `ready` says; None when it can.
 
