@@ -100,9 +100,7 @@ def test_without_lungs_the_body_is_shown_where_the_bundle_says_so(bundle_parts: 
     assert any("no lungs were found" in warning for warning in result.warnings)
 
 
-def test_the_border_of_a_frame_is_not_what_the_network_sees(
-    bundle_parts: BundleParts, tmp_path: Path
-) -> None:
+def test_the_border_of_a_frame_is_not_what_the_network_sees(bundle_parts: BundleParts, tmp_path: Path) -> None:
     inner = phantom(PhantomSpec(256, 256, bits_stored=8, seed=1)).pixels
     bordered = replace(FRAME, pixels=np.pad(inner, 128))
     with opened(bundle_parts, tmp_path, variant="body") as classifier:

@@ -175,9 +175,7 @@ def shipped(count: int) -> Scheme:
     def build(material: Material) -> bytes:
         return with_fp16_scales(material.int8(CPU_INT8, DEFAULT_METHOD, count))
 
-    title = (
-        f"**`model.int8.onnx` as exported: {CPU_INT8.layout}, UINT8, ranges + {DEFAULT_METHOD.margin:.0%}**"
-    )
+    title = f"**`model.int8.onnx` as exported: {CPU_INT8.layout}, UINT8, ranges + {DEFAULT_METHOD.margin:.0%}**"
     return Scheme("shipped", title, "ours", "schemes", count, build)
 
 

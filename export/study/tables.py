@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cxr_edge.errors import UsageError
 from export.study.figures import Figures, SchemeRecord, StudyHeader
 from export.study.record import StudyRecord
+from training.generated_sections import markdown_table, with_sections
 
 __all__ = ["rendered", "sections"]
 
@@ -19,22 +19,14 @@ IMAGE_HEADINGS = ("range images", "scheme", *HEADINGS[1:-1])
 def rendered(document: str, record: StudyRecord) -> str:
     """The document with every generated section made anew.
 
-    A section ``NAME`` stands between the lines ``<!-- begin generated: NAME -->`` and ``<!-- end generated: NAME -->``.
-
     Args:
-        document: Markdown.
+        document: Markdown with a pair of markers for each section; see `training.generated_sections`.
         record: what the sections say.
 
     Raises:
         UsageError: a marker is missing or stands twice.
     """
-    for name, text in sections(record).items():
-        begin, end = f"<!-- begin generated: {name} -->", f"<!-- end generated: {name} -->"
-        if document.count(begin) != 1 or document.count(end) != 1 or document.index(begin) > document.index(end):
-            raise UsageError(f"the document needs the markers {begin} and {end} once each, in this order")
-        before, after = document[: document.index(begin)], document[document.index(end) :]
-        document = f"{before}{begin}\n{text}\n{after}"
-    return document
+    return with_sections(document, sections(record))
 
 
 def sections(record: StudyRecord) -> dict[str, str]:
@@ -65,14 +57,14 @@ def conditions(header: StudyHeader) -> str:
 def scheme_table(schemes: Sequence[SchemeRecord]) -> str:
     """A row for each scheme and runtime."""
     rows = [(scheme.title, *cells, megabytes(scheme)) for scheme in schemes for cells in runtime_cells(scheme)]
-    return markdown(HEADINGS, rows) if rows else "Not measured yet."
+    return markdown_table(HEADINGS, rows) if rows else "Not measured yet."
 
 
 def image_table(schemes: Sequence[SchemeRecord]) -> str:
     """The same by number of range images."""
     ordered = sorted(schemes, key=lambda scheme: (scheme.title, scheme.range_images))
     rows = [(str(scheme.range_images), scheme.title, *cells) for scheme in ordered for cells in runtime_cells(scheme)]
-    return markdown(IMAGE_HEADINGS, rows) if rows else "Not measured yet."
+    return markdown_table(IMAGE_HEADINGS, rows) if rows else "Not measured yet."
 
 
 def runtime_cells(scheme: SchemeRecord) -> list[tuple[str, ...]]:
@@ -107,9 +99,3 @@ def plain(reason: str) -> str:
     """A reason that cannot break the table: one line, no bars, not endless."""
     text = " ".join(reason.split()).replace("|", "/")
     return text if len(text) <= 120 else f"{text[:119]}…"
-
-
-def markdown(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [headings, ["---"] * len(headings), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

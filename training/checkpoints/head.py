@@ -43,8 +43,9 @@ def with_head(source: CheckpointSource, outputs: int | None, *, new_head: bool, 
         seed: of a fresh head's weights.
 
     Raises:
-        DatasetError: the checkpoint's head does not fit and a new one was not allowed.
+        DatasetError: the checkpoint's head does not fit and a new one was not allowed, or has a hidden layer.
     """
+    _refuse_hidden_layers(source)
     stored = _stored_outputs(source.state)
     if stored and outputs in (None, stored):
         return _kept(source, stored)
@@ -60,6 +61,15 @@ def with_head(source: CheckpointSource, outputs: int | None, *, new_head: bool, 
         labels=_labels_of_new_head(outputs),
         notes=(f"new head: {outputs} outputs, untrained (seed {seed}); the checkpoint has {stored or 'none'}",),
     )
+
+
+def _refuse_hidden_layers(source: CheckpointSource) -> None:
+    strange = sorted(name for name in source.state if name.startswith("head.") and name.count(".") > 1)
+    if strange:
+        raise DatasetError(
+            f"checkpoint {source.path} has a head with a hidden layer ({strange[0]}), as only the reproduction of the "
+            "paper trains: its logit is not the mean of a map, so there is no exact heatmap and it cannot be exported"
+        )
 
 
 def _stored_outputs(state: StateDict) -> int:
