@@ -26,6 +26,9 @@ __all__ = ["Heatmap", "displayed_grey", "evidence_over"]
 MAX_SIDE = 1024
 """Longest side of a picture, pixels: the map itself has 7 x 7 cells."""
 
+OUTLINE = (255, 214, 64)
+"""RGB of the line around what the network saw: a yellow that neither the grey frame nor the scale of evidence has."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Heatmap:
@@ -59,7 +62,7 @@ class Heatmap:
         """The radiograph as it displays, with the evidence over it: ``[H, W, 3]`` uint8 RGB.
 
         Frames larger than ``max_side`` are drawn smaller, smaller ones at their own size. Outside the box, which the
-        network did not see, there is no colour.
+        network did not see, there is no colour, and a line around it tells where that begins.
 
         Args:
             scale: which evidence has which colour; None means warm above ``neutral`` and cool below, full at 6 logits.
@@ -74,7 +77,7 @@ class Heatmap:
         scale = scale or ColourScale(neutral=self.neutral, show_normal=True)
         grey = displayed_grey(self.radiograph, max_side)
         evidence = evidence_over(self, grey.shape[0], grey.shape[1], fill=scale.neutral)
-        picture = scale.blend(grey, evidence)
+        picture = outlined(scale.blend(grey, evidence), self)
         return with_legend(picture, scale) if legend else picture
 
     def save_png(
@@ -128,11 +131,30 @@ def evidence_over(heatmap: Heatmap, height: int, width: int, fill: float = 0.0) 
         width: columns of the picture, pixels.
         fill: value outside the box.
     """
-    box, frame = heatmap.box, heatmap.radiograph
-    top, bottom = (round(row * height / frame.height) for row in (box.top, box.top + box.height))
-    left, right = (round(column * width / frame.width) for column in (box.left, box.left + box.width))
+    top, bottom, left, right = box_in_picture(heatmap, height, width)
     picture = np.full((height, width), fill, dtype=np.float32)
     if bottom > top and right > left:
         cam = Image.fromarray(np.ascontiguousarray(heatmap.cam, dtype=np.float32))
         picture[top:bottom, left:right] = np.asarray(cam.resize((right - left, bottom - top), Image.Resampling.BICUBIC))
+    return picture
+
+
+def box_in_picture(heatmap: Heatmap, height: int, width: int) -> tuple[int, int, int, int]:
+    """First and end row, first and end column of the heatmap's box in a picture of the whole frame."""
+    box, frame = heatmap.box, heatmap.radiograph
+    top, bottom = (round(row * height / frame.height) for row in (box.top, box.top + box.height))
+    left, right = (round(column * width / frame.width) for column in (box.left, box.left + box.width))
+    return top, bottom, left, right
+
+
+def outlined(picture: NDArray[np.uint8], heatmap: Heatmap) -> NDArray[np.uint8]:
+    """The picture with a one-pixel line around what the network saw; as it is where that is the whole frame."""
+    frame = heatmap.radiograph
+    if heatmap.box == Box(0, 0, frame.height, frame.width):
+        return picture
+    top, bottom, left, right = box_in_picture(heatmap, *picture.shape[:2])
+    if bottom > top and right > left:
+        picture = picture.copy()
+        picture[[top, bottom - 1], left:right] = OUTLINE
+        picture[top:bottom, [left, right - 1]] = OUTLINE
     return picture

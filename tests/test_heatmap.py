@@ -9,7 +9,7 @@ from PIL import Image
 
 from cxr_edge.colour_scale import ColourScale, with_legend
 from cxr_edge.errors import OutputError, UsageError
-from cxr_edge.heatmap import Heatmap, displayed_grey, evidence_over
+from cxr_edge.heatmap import OUTLINE, Heatmap, displayed_grey, evidence_over
 from cxr_edge.records import Box, Radiograph, Window
 
 GREY = np.tile(np.linspace(0, 4095, 140).astype(np.uint16), (112, 1))
@@ -82,6 +82,16 @@ def test_outside_the_box_there_is_no_colour() -> None:
     assert coloured[20:80, 30:100].all()
     coloured[20:80, 30:100] = False
     assert not coloured.any()
+
+
+def test_a_line_surrounds_what_the_network_saw_unless_that_is_the_whole_frame() -> None:
+    picture = heatmap(np.zeros((7, 7)), Box(20, 30, 60, 70)).overlay(legend=False)
+    line = (picture == OUTLINE).all(axis=2)
+    expected = np.zeros_like(line)
+    expected[20:80, 30:100] = True
+    expected[21:79, 31:99] = False
+    np.testing.assert_array_equal(line, expected)
+    assert not (heatmap(np.zeros((7, 7))).overlay(legend=False) == OUTLINE).all(axis=2).any()
 
 
 def test_the_scale_is_the_same_for_every_image() -> None:
