@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cxr_edge.bundle.entries import PRECISIONS, FileEntry
+from cxr_edge.bundle.entries import PRECISIONS
 from cxr_edge.bundle.external_data import refuse_external_data
 from cxr_edge.bundle.golden_frame import read_frame
 from cxr_edge.bundle.manifest import MANIFEST_NAME, Manifest
 from cxr_edge.bundle.manifest_reader import read_manifest
-from cxr_edge.bundle.verify import MAX_MANIFEST_BYTES, check_listing, read_regular_file, read_verified
+from cxr_edge.bundle.verify import MAX_MANIFEST_BYTES, check_listing, read_regular_file, read_verified, verify_contents
 from cxr_edge.errors import BundleError, EngineError, UsageError
 from cxr_edge.records import Frame, Radiograph
 
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
     from cxr_edge.lungs import LungLocaliser
 
 __all__ = ["Bundle", "default_bundle_path", "open_bundle"]
-
-VERIFYING_THREADS = 2
-"""Each holds one file in memory at a time, so more would cost a small device more than they save."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +42,14 @@ class Bundle:
 
         Raises:
             UsageError: the manifest lists no such file.
-            BundleError: the file was changed since the bundle was opened.
+            BundleError: the file was changed since the bundle was opened, or is a model with weights in other files.
         """
         if name not in self.manifest.files:
             raise UsageError(f"the bundle has no file {name!r}; it has {', '.join(sorted(self.manifest.files))}")
-        return read_verified(self.path, self.manifest.files[name])
+        data = read_verified(self.path, self.manifest.files[name])
+        if name.endswith(".onnx"):
+            refuse_external_data(data, name)
+        return data
 
     def model_bytes(self, precision: str) -> bytes:
         """The ONNX model of a precision, verified again as it is read: load these bytes, not the file.
@@ -58,7 +57,7 @@ class Bundle:
         Raises:
             UsageError: there is no such precision at all.
             EngineError: this bundle does not hold the precision; the message lists those it holds.
-            BundleError: the file was changed since the bundle was opened.
+            BundleError: as `file_bytes` does.
         """
         if precision not in PRECISIONS:
             raise UsageError(f"precision {precision!r} is unknown; known are {', '.join(PRECISIONS)}")
@@ -106,8 +105,7 @@ def open_bundle(path: str | os.PathLike[str] | None = None) -> Bundle:
         path: its directory; None means the one that ships with the package.
 
     Raises:
-        BundleError: missing, an archive, unreadable, incomplete, damaged, of a newer schema, or with weights in files
-            outside.
+        BundleError: missing, an archive, unreadable, incomplete, damaged, or of a newer schema.
     """
     directory = default_bundle_path() if path is None else Path(path)
     try:
@@ -121,18 +119,9 @@ def _verified(directory: Path) -> Bundle:
     manifest_bytes = read_regular_file(directory / MANIFEST_NAME, MAX_MANIFEST_BYTES)
     manifest = read_manifest(manifest_bytes)
     check_listing(directory, manifest.files)
-    # Hashing is most of opening and leaves the interpreter to other threads; the largest files first.
-    entries = sorted(manifest.files.values(), key=lambda entry: -entry.size)
-    with ThreadPoolExecutor(VERIFYING_THREADS, thread_name_prefix="cxr-edge-verify") as threads:
-        for _ in threads.map(lambda entry: _verify_contents(directory, entry), entries):
-            pass
+    for entry in manifest.files.values():
+        verify_contents(directory, entry)
     return Bundle(directory.resolve(), manifest, hashlib.sha256(manifest_bytes).hexdigest())
-
-
-def _verify_contents(directory: Path, entry: FileEntry) -> None:
-    data = read_verified(directory, entry)
-    if entry.name.endswith(".onnx"):
-        refuse_external_data(data, entry.name)
 
 
 def _check_is_directory(directory: Path, *, is_default: bool) -> None:
