@@ -16,7 +16,7 @@ VARIANTS: tuple[Variant, ...] = get_args(Variant)
 NotFound = Literal["refuse", "body"]
 NOT_FOUND: tuple[NotFound, ...] = get_args(NotFound)
 
-Contrast = Literal["none", "equalised"]
+Contrast = Literal["none", "equalised", "clahe"]
 CONTRASTS: tuple[Contrast, ...] = get_args(Contrast)
 
 MAX_MARGIN = 100
@@ -39,7 +39,8 @@ class PreprocessSpec:
         margin: share of the lungs' box that is added on each of its sides, whole percent of the side's length.
         outside: display value in [0, 1] that replaces what is outside the lungs, for ``"lungs-masked"``.
         not_found: what becomes of an image in which no lungs are found: ``"refuse"`` it, or show its ``"body"``.
-        contrast: change of the grey scale at the network's size: ``"none"``, or ``"equalised"``, a flat histogram.
+        contrast: change of the grey scale at the network's size: ``"none"``; ``"equalised"``, a flat histogram; or
+            ``"clahe"``, one flattened tile by tile, with bounded slope.
 
     Raises:
         BundleError: a value of another type or out of range, or one that the variant has no use for: two specs that

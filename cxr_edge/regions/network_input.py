@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cxr_edge.preprocess import PreprocessSpec, preprocess
 from cxr_edge.records import Box, Radiograph
 from cxr_edge.regions.cells import GRID
-from cxr_edge.regions.contrast import equalised
+from cxr_edge.regions.contrast import with_contrast
 from cxr_edge.regions.region import Localiser, Region, locate
 
 __all__ = ["network_input", "region_input"]
@@ -52,8 +52,8 @@ def region_input(
 ) -> NDArray[np.float32]:
     """Like `network_input` for a region that is known already."""
     image = preprocess(radiograph, spec, region.box, threads=threads, out=out)
-    if spec.contrast == "equalised":
-        image[...] = equalised(image, spec)
+    if spec.contrast != "none":
+        image[...] = with_contrast(image, spec)
     if region.mask is not None:
         outside = np.float32((spec.outside - spec.mean) / spec.std)
         image[~mask_of_input(region.mask, region.box, radiograph, spec)] = outside
