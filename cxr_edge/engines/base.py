@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_edge.bundle import Bundle
+from cxr_edge.engines.freed_memory import return_freed_memory
 from cxr_edge.errors import EngineError, UsageError
 from cxr_edge.records import Radiograph
 
@@ -127,7 +128,7 @@ class Engine(ABC):
         raise EngineError(f"engine {self.describe().name} takes preprocessed images: use infer")
 
     def warm_up(self) -> None:
-        """Run blank images until times are those of later runs.
+        """Run blank images until times are those of later runs; memory that only loading needed is given back.
 
         Raises:
             EngineError: like `infer`.
@@ -135,6 +136,7 @@ class Engine(ABC):
         blank = np.zeros((1, *self._image_shape), dtype=np.float32)
         for _ in range(WARM_UP_RUNS):
             self.infer(blank)
+        return_freed_memory()
 
     def close(self) -> None:
         """Give back memory and threads; a second call does nothing."""
