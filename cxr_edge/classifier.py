@@ -22,6 +22,7 @@ from cxr_edge.data_use import DataUse
 from cxr_edge.decode import DEFAULT_LIMITS, DecodeLimits, decode, read_source
 from cxr_edge.engines import Engine, EngineOutput, available_threads, open_engine
 from cxr_edge.errors import RefusedInputError, UsageError
+from cxr_edge.evidence_share import share_on_lungs
 from cxr_edge.probability import OperatingPoint, calibrated_probability
 from cxr_edge.records import Frame, Radiograph
 from cxr_edge.regions import Localiser, Region, locate, region_input
@@ -45,7 +46,8 @@ class Classifier:
         gated: whether images that the input gate finds unusable are refused. Without the gate every result says so.
             Where the network must see lungs, an image without them is refused all the same.
         limits: what decoding one input may cost.
-        localiser: finds the lungs where the bundle's network must see them; None means the bundle's own.
+        localiser: finds the lungs where the bundle's network must see them, and stays its owner's to close; None means
+            the bundle's own, closed with the classifier.
 
     Raises:
         BundleError: the bundle's localiser cannot be opened.
@@ -68,7 +70,9 @@ class Classifier:
         self.operating_point = operating_point or bundle.manifest.operating_point()
         self.gated = gated
         self.limits = limits
-        self._localiser = localiser or bundle.open_localiser()
+        # One that was handed in is its owner's to close, as it may serve other classifiers.
+        self._own_localiser = bundle.open_localiser() if localiser is None else None
+        self._localiser = localiser or self._own_localiser
         manifest = bundle.manifest
         self._gate_spec = gate.GateSpec.from_json(dict(manifest.gate))
         self._blank = Result(
@@ -176,8 +180,13 @@ class Classifier:
             pool.shutdown(cancel_futures=True)  # a caller who leaves early does not wait for what nobody asks for
 
     def close(self) -> None:
-        """Release the engine; a closed classifier cannot be used again."""
+        """Release the engine and the bundle's localiser; a closed classifier cannot be used again.
+
+        A localiser that was handed in stays open.
+        """
         self.engine.close()
+        if self._own_localiser is not None:
+            self._own_localiser.close()
 
     def __enter__(self) -> Classifier:
         return self
@@ -258,6 +267,7 @@ class Classifier:
         output, preprocess_ms, infer_ms = self._inferred(radiograph, region)
 
         logit = float(output.logit[0, 0])
+        evidence = Evidence(radiograph, output.cam[0, 0], region.box)
         return replace(
             result,
             status="ok",
@@ -266,9 +276,10 @@ class Classifier:
             label=self.operating_point.label(logit),
             variant=region.variant,
             lungs_found=region.lungs_found,
+            evidence_on_lungs=self._evidence_on_lungs(evidence, region),
             box=None if region.variant == "full" else region.box,
             warnings=(*result.warnings, *region.warnings),
-            evidence=Evidence(radiograph, output.cam[0, 0], region.box),
+            evidence=evidence,
             timings=Timings(
                 decode=decoded.decode_ms,
                 gate=gate_ms,
@@ -278,6 +289,12 @@ class Classifier:
                 total=milliseconds(started),
             ),
         )
+
+    def _evidence_on_lungs(self, evidence: Evidence, region: Region) -> float | None:
+        """Share of the evidence for the decision that lies on the lungs; None where there are none to lie on."""
+        if region.lungs is None:
+            return None
+        return share_on_lungs(evidence.heatmap(self.operating_point.logit_threshold), region.lungs)
 
     def _inferred(self, radiograph: Radiograph, region: Region) -> tuple[EngineOutput, float | None, float]:
         """What the network makes of a part of a radiograph, with the times of preprocessing and inference, ms.

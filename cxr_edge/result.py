@@ -71,6 +71,10 @@ class Evidence:
     cam: NDArray[np.float32]
     box: Box
 
+    def heatmap(self, threshold: float) -> Heatmap:
+        """The heatmap, neutral at the logit threshold that decided."""
+        return Heatmap(self.radiograph, self.cam, self.box, neutral=threshold)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
@@ -93,6 +97,8 @@ class Result:
         variant: which part of the frame the network saw, a `PreprocessSpec.variant`; ``"body"`` too where no lungs were
             found and the bundle falls back.
         lungs_found: whether there are lungs; None where the bundle doesn't look for them.
+        evidence_on_lungs: share of the evidence for the decision that lies on the lungs, 0-1, by
+            `cxr_edge.evidence_share.share_on_lungs`; None where no lungs were looked for or found.
         box: what the network saw, in pixels of the stored frame; None for the whole frame, and where it saw nothing.
         window: display window that was applied, in stored units; None when nothing was decoded.
         window_rule: where the window came from, a `Radiograph.window_rule`.
@@ -113,6 +119,7 @@ class Result:
     engine: EngineDescription
     variant: str
     lungs_found: bool | None = None
+    evidence_on_lungs: float | None = None
     box: Box | None = None
     timings: Timings = field(default_factory=Timings)
     probability: float | None = None
@@ -137,7 +144,7 @@ class Result:
         """
         if self.evidence is None:
             raise UsageError(f"a result with status {self.status!r} has no heatmap")
-        return Heatmap(self.evidence.radiograph, self.evidence.cam, self.evidence.box, neutral=self.threshold)
+        return self.evidence.heatmap(self.threshold)
 
     def without_evidence(self) -> Result:
         """The same result without the pixels and the map that its heatmap would be drawn from."""
@@ -172,6 +179,7 @@ class Result:
                 "found": self.lungs_found,
                 "box": asdict(self.box) if self.box else None,
                 "variant": self.variant,
+                "evidence_on_lungs": self.evidence_on_lungs,
             },
             "heatmap": _spelled_out(heatmap),
             "warnings": list(self.warnings),

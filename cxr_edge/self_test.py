@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -67,7 +68,8 @@ def self_test(bundle: Bundle) -> SelfTest:
     """
     golden = bundle.manifest.golden
     spec = golden_spec(bundle.manifest.preprocess)
-    image = network_input(bundle.golden_radiograph(), spec, bundle.open_localiser())
+    with bundle.open_localiser() or nullcontext() as localiser:
+        image = network_input(bundle.golden_radiograph(), spec, localiser)
     checks = []
     for row in (row for row in ENGINES if row.is_installed()):
         for precision, model in bundle.manifest.models.items():

@@ -17,7 +17,9 @@ from cxr_edge.evaluation.parity import DEFAULT_TOLERANCES
 from cxr_edge.preprocess.spec import PreprocessSpec
 from cxr_edge.regions import Localiser
 from export.half import check_fp16_range, emulated_fp16, to_fp16, to_int8_fp16, with_fp16_scales
-from export.int8 import Int8Options, build_int8, range_tensors
+from export.int8 import NO_LIMITS, Int8Options, ShiftLimits, build_int8, range_tensors, within_limits
+from export.int8.exactness import logits_of
+from export.int8.fallback import ShiftLimit
 from export.native_model import write_native
 from export.native_model.build import NativeOptions, build_native
 from export.tensorrt_rules import check_tensorrt_rules
@@ -120,6 +122,8 @@ def build_artefacts(
     on_step: Callable[[str], None] = lambda step: None,
     *,
     localiser: Localiser | None = None,
+    limits: ShiftLimits = NO_LIMITS,
+    temperature: float = 1.0,
 ) -> Artefacts:
     """Every precision asked for.
 
@@ -131,12 +135,16 @@ def build_artefacts(
         options: how ``"int8"`` is made. ``"int8-fp16"`` always has Q/DQ on convolution inputs only, signed.
         on_step: told what is being done.
         localiser: of the bundle, where its network needs lungs.
+        limits: layers of ``"int8"`` and ``"int8-fp16"`` go back to float until these hold on the range images. The file
+            of our own engine, which has no float layers, stays as it is.
+        temperature: that probabilities are limited at.
 
     Raises:
         DatasetError: an image cannot be read, or a range cannot be used.
+        UsageError: a limit on the AUC, and the images don't have both classes.
         RefusedInputError: the input gate refuses a range image.
         CheckFailedError: a rewrite is not exact, or activations come too close to the end of FP16, or a graph
-            for TensorRT breaks its rules.
+            for TensorRT breaks its rules, or a limit is not met with the most layers in float.
     """
     check_precisions(precisions)
     if images is None or tuple(precisions) == ("fp32",):
@@ -152,7 +160,11 @@ def build_artefacts(
     if {"int8", "int8-fp16"} & set(precisions):
         on_step(f"taking INT8 ranges from {len(images.sha256)} images and making the INT8 graphs")
         ranges = collect_ranges(fp32, range_tensors(fp32), inputs, preprocess=spec, images=images.sha256)
-        made, record["int8"] = _int8_models(fp32, ranges, inputs, options)
+        measures: tuple[ShiftLimit, ...] = ()
+        if limits != NO_LIMITS:
+            labels = [image.label for image in images.labels.images]
+            measures = limits.measured_against(logits_of(fp32, inputs)[0], labels, temperature)
+        made, record["int8"] = _int8_models(fp32, ranges, inputs, options, measures)
         models |= {precision: model for precision, model in made.items() if precision in precisions}
     if "int8" in precisions:
         on_step("making the integers for our own engine")
@@ -165,15 +177,22 @@ def build_artefacts(
 
 
 def _int8_models(
-    fp32: bytes, ranges: Ranges, inputs: tuple[NDArray[np.float32], ...], options: Int8Options
+    fp32: bytes,
+    ranges: Ranges,
+    inputs: tuple[NDArray[np.float32], ...],
+    options: Int8Options,
+    limits: Sequence[ShiftLimit],
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     """The graph for CPUs and its twin for TensorRT, from the same ranges, and how they were made."""
     for_tensorrt = replace(options, layout="conv-inputs", unsigned_hidden=False, clamp=False)
     built = build_int8(fp32, ranges, options, inputs)
     twin = built if for_tensorrt == options else build_int8(fp32, ranges, for_tensorrt, inputs)
+    fallback: dict[str, Any] = {}
+    if limits:
+        (built, twin), fallback["fallback"] = within_limits((built, twin), limits, inputs)
     # Both files get the scales that FP16 can hold, so that one's integers are the other's.
     models = {"int8": with_fp16_scales(built.model), "int8-fp16": to_int8_fp16(with_fp16_scales(twin.model))}
-    return models, built.to_json()
+    return models, {**built.to_json(), **fallback}
 
 
 def _native_model(

@@ -17,6 +17,7 @@ from cxr_edge.evaluation.parity import ParityReport, report_json, summary_json
 from cxr_edge.labels import LabelFile
 from export.artefacts import Artefacts
 from export.draft import Draft
+from export.external import ExternalFigures
 from export.pooled_parity import PooledParity
 
 __all__ = ["PARITY_FILE", "evidence", "measured", "parity_evidence", "parity_file"]
@@ -53,8 +54,9 @@ def evidence(
     precision: str,
     parity: Mapping[str, Any] | None,
     pooled: PooledParity | None = None,
+    external: Sequence[ExternalFigures] = (),
 ) -> dict[str, Any]:
-    """Bundle figures and recipe figures, never mixed, and how the fast models compare.
+    """Bundle figures, recipe figures and figures elsewhere, never mixed, and how the fast models compare.
 
     Args:
         draft: gives recipe, temperature and equivalence.
@@ -63,9 +65,12 @@ def evidence(
         precision: that was evaluated.
         parity: from `parity_evidence`; None where there is nothing but FP32.
         pooled: over the whole cross-validation, where it was measured.
+        external: of the bundle on data of other origin.
     """
+    ran = {"precision": precision, "engine": "onnxruntime"}
     record = {
-        "bundle_on_release_fold": {**evaluation.to_json(), "precision": precision, "engine": "onnxruntime"},
+        "bundle_on_release_fold": {**evaluation.to_json(), **ran},
+        "bundle_on_external_data": [{**figures.to_json(), **ran} for figures in external],
         "recipe_cross_validated": draft.recipe.to_json(),
         "temperature_out_of_fold": draft.fit.to_json(),
         "onnx_against_torch": {

@@ -13,6 +13,7 @@ from typing import Any
 from cxr_edge.bundle import Manifest
 from cxr_edge.evaluation import Evaluation, evaluation_text
 from cxr_edge.evaluation.recipe import RecipeEvaluation, recipe_text
+from export.external import ExternalFigures
 from training.run import Run
 
 __all__ = ["CARD_NAME", "LOCALISER_LICENCE", "render_card"]
@@ -58,9 +59,20 @@ REGIONS = {
 }
 """What the network sees, by variant of preprocessing."""
 
+GREY_SCALES = {
+    "equalised": "the histogram is equalised",
+    "clahe": "contrast is equalised tile by tile within limits (CLAHE)",
+}
+"""How each contrast changes what the network sees."""
+
 
 def render_card(
-    manifest: Manifest, run: Run, evaluation: Evaluation, recipe: RecipeEvaluation, datasets: Sequence[str]
+    manifest: Manifest,
+    run: Run,
+    evaluation: Evaluation,
+    recipe: RecipeEvaluation,
+    datasets: Sequence[str],
+    external: Sequence[ExternalFigures] = (),
 ) -> str:
     """The card as Markdown.
 
@@ -70,6 +82,7 @@ def render_card(
         evaluation: of this bundle on the release fold.
         recipe: cross-validated figures of the training recipe.
         datasets: names of the data sets that its training and pretraining saw.
+        external: of this bundle on data of other origin.
     """
     return "\n".join(
         [
@@ -93,6 +106,7 @@ def render_card(
             "",
             fenced(recipe_text(recipe)),
             "",
+            *external_section(external),
             *parity_section(manifest),
             *input_section(manifest),
             "## Data",
@@ -118,12 +132,31 @@ def render_card(
     )
 
 
+def external_section(external: Sequence[ExternalFigures]) -> list[str]:
+    """The bundle on images of other hospitals, by subgroup; nothing where it was measured on none."""
+    if not external:
+        return []
+    lines = [
+        "### Elsewhere",
+        "",
+        "The same bundle with the same threshold on images of other origin, which nothing in it was fitted on either. "
+        'Equipment, case mix and the meaning of "abnormal" all differ there: these figures show what such a change '
+        "does, stand for themselves, and are averaged with none of those above.",
+        "",
+    ]
+    for figures in external:
+        chosen = f" where {', '.join(figures.where)}" if figures.where else ""
+        refused = f"; {figures.refused} more were refused by the input gate" if figures.refused else ""
+        lines += [f"`{figures.name}`{chosen}{refused}:", "", fenced(evaluation_text(figures.evaluation)), ""]
+    return lines
+
+
 def input_section(manifest: Manifest) -> list[str]:
     """What the network sees of an image, and on what terms the file that finds it comes."""
     spec = manifest.preprocess
     lines = ["## Input", "", f"The network sees {REGIONS[spec.variant]}: {spec.height} x {spec.width} pixels."]
     if spec.contrast != "none":
-        lines[-1] += f" Its grey scale is {spec.contrast}."
+        lines[-1] += f" Of the grey scale, {GREY_SCALES[spec.contrast]}."
     if manifest.localiser is None:
         return [*lines, "No lung masks were used in making this bundle.", ""]
     fate = "refused" if spec.not_found == "refuse" else "shown by its body, and the result says so"

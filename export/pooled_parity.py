@@ -29,7 +29,7 @@ from cxr_edge.labels import LabelFile, read_labels
 from cxr_edge.probability import OperatingPoint, Temperature
 from export.artefacts import build_artefacts
 from export.draft import release_run, run_localisers
-from export.int8 import Int8Options
+from export.int8 import NO_LIMITS, Int8Options, ShiftLimits
 from export.onnx_graph import build_fp32
 from training.checkpoints import load_checkpoint
 from training.run import Run
@@ -59,6 +59,29 @@ class PooledParity:
         return {"folds": self.folds, "agreement": {**asdict(self.agreement), "flips": len(self.agreement.flips)}}
 
 
+@dataclass(frozen=True, slots=True)
+class Method:
+    """How a member's INT8 model is made.
+
+    Attributes:
+        options: of quantisation.
+        range_images: how many images its ranges come from.
+        limits: layers go back to float until these hold on them.
+        temperature: that probabilities are limited at.
+    """
+
+    options: Int8Options
+    range_images: int
+    limits: ShiftLimits
+    temperature: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything that the model depends on beside the images; without limits no temperature is among it."""
+        if self.limits == NO_LIMITS:
+            return self.options.to_json()
+        return {**self.options.to_json(), **self.limits.to_json(), "temperature": self.temperature}
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Pair:
     """What a member's FP32 and INT8 model gave for its held-out fold."""
@@ -73,6 +96,8 @@ def pooled_parity(
     options: Int8Options,
     range_images: int = DEFAULT_COUNT,
     on_step: Callable[[str], None] = lambda step: None,
+    *,
+    limits: ShiftLimits = NO_LIMITS,
 ) -> PooledParity:
     """Measure every member of a cross-validation; minutes for each that was not measured before.
 
@@ -82,9 +107,11 @@ def pooled_parity(
         options: how INT8 is made.
         range_images: how many images each member's ranges come from.
         on_step: told what is being done.
+        limits: layers of each member go back to float until these hold on its range images.
 
     Raises:
         DatasetError: the run is unfinished, or was trained on another label file, or an image cannot be read.
+        CheckFailedError: a limit is not met.
         OutputError: a member's folder cannot be written.
     """
     run = release_run(run_directory)
@@ -95,7 +122,9 @@ def pooled_parity(
     pairs: dict[str, Pair] = {}
     for number, (member, fold) in enumerate(run.members.items(), start=1):
         on_step(f"INT8 against FP32 on held-out fold {fold} ({number} of {len(run.members)})")
-        pairs[str(fold)] = member_pair(run, member, labels, options, range_images)
+        temperature = float(table.temperatures[row_of(table, str(fold))])
+        method = Method(options, range_images, limits, temperature)
+        pairs[str(fold)] = member_pair(run, member, labels, method)
     folds = {fold: pair.reference.images for fold, pair in pairs.items()}
     return PooledParity(folds, pooled(pairs, table))
 
@@ -109,13 +138,18 @@ def pooled(pairs: dict[str, Pair], table: OutOfFold) -> Agreement:
     """
     calibrated, decided = [], []
     for fold, pair in pairs.items():
-        row = int(np.flatnonzero(table.folds == fold)[0])
+        row = row_of(table, fold)
         temperature, threshold = float(table.temperatures[row]), float(table.thresholds[row])
         calibrated.append(Pair(*(scaled(part, 0.0, temperature) for part in (pair.reference, pair.candidate))))
         decided.append(Pair(*(scaled(part, threshold, temperature) for part in (pair.reference, pair.candidate))))
     one, zero = Temperature(1.0), OperatingPoint("each member's own", 0.0)
     figures, decisions = (agreement(*joined(part), one, zero) for part in (calibrated, decided))
     return replace(figures, flips=decisions.flips, flip_rate=decisions.flip_rate)
+
+
+def row_of(table: OutOfFold, fold: str) -> int:
+    """A row of a fold, whose temperature and threshold every row of it has."""
+    return int(np.flatnonzero(table.folds == fold)[0])
 
 
 def scaled(outputs: Outputs, origin: float, unit: float) -> Outputs:
@@ -132,31 +166,42 @@ def joined(pairs: list[Pair]) -> tuple[Outputs, Outputs]:
     return reference, candidate
 
 
-def member_pair(run: Run, member: str, labels: LabelFile, options: Int8Options, range_images: int) -> Pair:
+def member_pair(run: Run, member: str, labels: LabelFile, method: Method) -> Pair:
     """A member's outputs on its held-out fold, from its folder where they were kept."""
     fold = run.members[member]
     held_out = replace(labels, images=tuple(image for image in labels.images if image.fold == fold))
     others = replace(labels, images=tuple(image for image in labels.images if image.fold != fold))
-    chosen = choose_range_images(others, range_images, release_fold=run.release_fold, evaluated=footprint(held_out))
+    chosen = choose_range_images(
+        others, method.range_images, release_fold=run.release_fold, evaluated=footprint(held_out)
+    )
     path = run.directory / member / KEPT_FILE
-    key = kept_key(run.model_path(member), chosen, options, held_out)
+    key = kept_key(run.model_path(member), chosen, method, held_out)
     kept = read_kept(path, key)
     if kept is None:
-        kept = measured_pair(run, member, chosen, options, held_out)
+        kept = measured_pair(run, member, chosen, method, held_out)
         write_atomically(path, kept_bytes(kept, key))
     return kept
 
 
-def measured_pair(run: Run, member: str, chosen: RangeImages, options: Int8Options, held_out: LabelFile) -> Pair:
+def measured_pair(run: Run, member: str, chosen: RangeImages, method: Method, held_out: LabelFile) -> Pair:
     """Both models of a member, made and run."""
     spec = run.config.preprocess
     network = load_checkpoint(run.model_path(member)).model
     fp32 = build_fp32(network, spec.height, spec.width).SerializeToString()
     localiser = run_localisers(run, held_out).by_fold.get(str(run.members[member]))
-    int8 = build_artefacts(fp32, ("fp32", "int8"), chosen, spec, options, localiser=localiser).models["int8"]
+    made = build_artefacts(
+        fp32,
+        ("fp32", "int8"),
+        chosen,
+        spec,
+        method.options,
+        localiser=localiser,
+        limits=method.limits,
+        temperature=method.temperature,
+    )
     every = tuple(image_sha256(image.path) for image in held_out.images)
     inputs = network_inputs(RangeImages(held_out, every, footprint(held_out), seed=0), spec, localiser=localiser)
-    return Pair(outputs_of(fp32, inputs), outputs_of(int8, inputs))
+    return Pair(outputs_of(fp32, inputs), outputs_of(made.models["int8"], inputs))
 
 
 def outputs_of(model: bytes, inputs: tuple[NDArray[np.float32], ...]) -> Outputs:
@@ -169,13 +214,13 @@ def outputs_of(model: bytes, inputs: tuple[NDArray[np.float32], ...]) -> Outputs
     return Outputs.of(logits, cams)
 
 
-def kept_key(checkpoint: Path, chosen: RangeImages, options: Int8Options, held_out: LabelFile) -> str:
+def kept_key(checkpoint: Path, chosen: RangeImages, method: Method, held_out: LabelFile) -> str:
     """SHA-256 over everything that a member's outputs depend on but the program itself."""
     parts = {
         "schema": KEPT_SCHEMA,
         "checkpoint": image_sha256(checkpoint),
         "ranges": chosen.sha256,
-        "options": options.to_json(),
+        "options": method.to_json(),
         "labels": held_out.sha256,
         "where": held_out.where,
     }

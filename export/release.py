@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from calibration.ranges import RangeImages, choose_range_images
 from cxr_edge.atomic import write_atomically
 from cxr_edge.bundle import Manifest, open_bundle
-from cxr_edge.data_use import assert_unseen
+from cxr_edge.data_use import assert_unseen, footprint
 from cxr_edge.evaluation import Evaluation
 from cxr_edge.evaluation.parity import ParityImages, joined, parity_html, parity_images
 from cxr_edge.evaluation.parity.candidates import select_candidates
@@ -24,6 +24,7 @@ from export.draft import Draft, draft_files, draft_manifest, draft_of
 from export.emulated_model import EmulatedModel
 from export.equivalence import Equivalence
 from export.evidence import PARITY_FILE, evidence, measured, parity_evidence, parity_file
+from export.external import ExternalFigures, external_figures, read_external, refuse_own
 from export.model_card import CARD_NAME, LOCALISER_LICENCE, render_card
 from export.parity_gate import GateOutcome, hold_gate
 from export.pooled_parity import PooledParity, pooled_parity
@@ -44,6 +45,7 @@ class ExportReport:
         recipe: cross-validated figures of the recipe.
         gate: the parity gate; None where the bundle holds FP32 alone and only its reference engine runs here.
         pooled: INT8 parity over the whole cross-validation, where it was asked for.
+        external: of the finished bundle on data of other origin.
     """
 
     destination: Path
@@ -53,6 +55,7 @@ class ExportReport:
     recipe: RecipeEvaluation
     gate: GateOutcome | None
     pooled: PooledParity | None
+    external: tuple[ExternalFigures, ...] = ()
 
 
 def export_run(
@@ -77,24 +80,31 @@ def export_run(
     Raises:
         DatasetError: the run is unfinished, has no release fold, or was trained on another label file; or images that
             cannot be used.
-        SeenDataError: ranges would come from images that parity is measured on, or the model has seen those.
+        SeenDataError: ranges would come from images that parity or figures are measured on, or the model has seen
+            those; or images of the release fold are among the external ones.
         CheckFailedError: the ONNX graph doesn't compute what the checkpoint does, a rewrite is not exact, or the parity
-            gate does not hold and ``force`` is not set. Nothing is written then but the parity report.
+            gate does not hold and ``force`` is not set, or `ShiftLimits` are not met. Nothing is written then but the
+            parity report.
         OutputError: something is at the destination already, or the bundle can't be written.
     """
     check_replaceable(destination, force=options.replace)
     check_precisions(options.precisions)
+    external = read_external(options.external_data, options.external_subgroups)
     draft = draft_of(run_directory, data, on_step)
+    refuse_own(external, footprint(draft.release_images))
     images = joined((draft.release_images, *more_images(draft, options)))
-    assert_unseen(images.footprint(), draft.data_use())
+    evaluated = joined((*images.sources, *external))
+    assert_unseen(evaluated.footprint(), draft.data_use())
     artefacts = build_artefacts(
         draft.fp32,
         options.precisions,
-        range_images(draft, images, options),
+        range_images(draft, evaluated, options),
         draft.run.config.preprocess,
         options.int8,
         on_step,
         localiser=draft.localiser,
+        limits=options.shift_limits,
+        temperature=draft.fit.temperature.value,
     )
     manifest = draft_manifest(draft, artefacts, name=options.name, version=options.version)
     manifest = replace(manifest, models=artefacts.entries(options.tolerances))
@@ -114,17 +124,24 @@ def export_run(
         on_step("measuring the bundle on the release fold, which nothing was fitted on")
         path = write_bundle(Path(scratch) / "figures", manifest, files, licences=licences)
         evaluation = measured(path, draft.release_images, options.subgroups)
+        elsewhere = external_figures(path, external, options.external_subgroups)
     parity = None
     if gate is not None:
         files[PARITY_FILE] = record = parity_file(gate.report)
         parity = parity_evidence(gate.report, record)
-    pooled = pooled_parity(run_directory, data, options.int8, options.range_images, on_step) if options.pooled else None
+    pooled = None
+    if options.pooled:
+        pooled = pooled_parity(
+            run_directory, data, options.int8, options.range_images, on_step, limits=options.shift_limits
+        )
     precision = manifest.default_precision["cpu"]
-    manifest = replace(manifest, evidence=evidence(draft, artefacts, evaluation, precision, parity, pooled))
-    card = render_card(manifest, draft.run, evaluation, draft.recipe, draft.run.record["datasets"])
+    manifest = replace(manifest, evidence=evidence(draft, artefacts, evaluation, precision, parity, pooled, elsewhere))
+    card = render_card(manifest, draft.run, evaluation, draft.recipe, draft.run.record["datasets"], elsewhere)
     files[CARD_NAME] = card.encode()
     write_bundle(destination, manifest, files, licences=licences, force=options.replace)
-    return ExportReport(destination, draft.equivalence, draft.fit.temperature, evaluation, draft.recipe, gate, pooled)
+    return ExportReport(
+        destination, draft.equivalence, draft.fit.temperature, evaluation, draft.recipe, gate, pooled, elsewhere
+    )
 
 
 def more_images(draft: Draft, options: ReleaseOptions) -> tuple[LabelFile, ...]:

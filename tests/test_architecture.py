@@ -20,7 +20,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"records", "errors", "__init__"}),
     frozenset({"atomic", "row_filter", "colour_scale"}),
     frozenset({"decode", "preprocess", "probability", "gate", "heatmap", "labels", "phantom", "regions"}),
-    frozenset({"lung_shape", "lungs"}),
+    frozenset({"lung_shape", "lungs", "evidence_share"}),
     frozenset({"bundle", "data_use"}),
     frozenset({"engines"}),
     frozenset({"result", "self_test", "installation", "demo"}),

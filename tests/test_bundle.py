@@ -14,9 +14,11 @@ import pytest
 from cxr_edge.bundle import SCHEMA, default_bundle_path, open_bundle
 from cxr_edge.errors import BundleError, EngineError, UsageError
 from cxr_edge.preprocess.reference import preprocess
+from cxr_edge.self_test import self_test
 
 FIXTURES = Path(__file__).parent / "fixtures" / "bundles"
 SCHEMA_1, SCHEMA_2 = FIXTURES / "schema1", FIXTURES / "schema2"
+SCHEMA_2_LUNGS = FIXTURES / "schema2-lungs"
 
 
 def test_a_valid_bundle_opens_with_the_values_of_its_manifest(tiny_bundle: Path) -> None:
@@ -58,6 +60,17 @@ def test_a_bundle_of_schema_2_carries_its_limits() -> None:
     assert tolerances is not None
     assert (tolerances.p99_probability, tolerances.cam_median_r) == (0.02, 0.98)
     assert bundle.manifest.models["fp32"].tolerances is None
+
+
+def test_a_bundle_of_schema_2_with_a_localiser_stays_readable_and_gives_the_same_bits() -> None:
+    bundle = open_bundle(SCHEMA_2_LUNGS)
+    spec = bundle.manifest.preprocess
+    assert (spec.variant, spec.margin, spec.outside, spec.not_found) == ("lungs-masked", 5, 0.5, "body")
+    localiser = bundle.manifest.files["lungs.onnx"]
+    assert (bundle.manifest.localiser, localiser.role) == ("lungs.onnx", "localiser")
+    assert localiser.licence == "CC0-1.0: two nodes made for tests"
+    assert {entry.licence for name, entry in bundle.manifest.files.items() if name != "lungs.onnx"} == {None}
+    assert self_test(bundle).passed
 
 
 def test_limits_in_a_manifest_of_schema_1_are_unknown(bundle_parts: Any, tmp_path: Path) -> None:

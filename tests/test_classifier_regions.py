@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from tiny_lungs import dark_is_lung
 
 from cxr_edge import Box, Classifier
 from cxr_edge.bundle import open_bundle
 from cxr_edge.engines import open_engine
-from cxr_edge.errors import BundleError
+from cxr_edge.errors import BundleError, EngineError
+from cxr_edge.evidence_share import share_on_lungs
+from cxr_edge.lungs import LungLocaliser
 from cxr_edge.phantom import PhantomSpec, phantom
 from cxr_edge.preprocess import PreprocessSpec
 from cxr_edge.records import Radiograph
-from cxr_edge.regions import GRID, CellBox, locate, region_input
+from cxr_edge.regions import GRID, CellBox, Localiser, locate, region_input
 
 if TYPE_CHECKING:
     from tiny_bundle import BundleParts
@@ -45,16 +48,25 @@ class FakeLocaliser:
 
 
 def opened(
-    parts: BundleParts, directory: Path, found: bool | None = None, gated: bool = True, **changes: object
+    parts: BundleParts,
+    directory: Path,
+    localiser: Localiser | None = None,
+    *,
+    found: bool | None = None,
+    gated: bool = True,
+    **changes: Any,
 ) -> Classifier:
-    """A classifier of the tiny bundle with another preprocessing, and a localiser that finds lungs or doesn't."""
-    spec = replace(parts.manifest.preprocess, **changes)  # type: ignore[arg-type]
+    """A classifier of the tiny bundle with another preprocessing, and a localiser that finds lungs or doesn't.
+
+    Without either it opens the bundle's own, which is no localiser unless the test has put one into its files.
+    """
+    spec = replace(parts.manifest.preprocess, **changes)
     parts.manifest = replace(parts.manifest, preprocess=spec)
     if spec.needs_lungs:
         parts.manifest = replace(parts.manifest, localiser="lungs.onnx")
-        parts.files["lungs.onnx"] = parts.files["model.fp32.onnx"]
+        parts.files.setdefault("lungs.onnx", parts.files["model.fp32.onnx"])
     bundle = open_bundle(parts.write(directory / "bundle"))
-    localiser = None if found is None else FakeLocaliser(found)
+    localiser = localiser if found is None else FakeLocaliser(found)
     return Classifier(bundle, open_engine(bundle), gated=gated, localiser=localiser)
 
 
@@ -72,11 +84,38 @@ def test_the_lungs_are_what_the_network_sees_and_what_the_map_covers(
     assert (result.variant, result.lungs_found, result.box) == (variant, True, box)
     assert result.evidence is not None and result.evidence.box == box
     assert result.timings.localise is not None and result.timings.localise > 0
+    assert region.lungs is not None
+    share = share_on_lungs(result.heatmap, region.lungs)
+    assert share is not None and 0 < share <= 1
     assert result.to_json()["lungs"] == {
         "found": True,
         "box": {"top": 37, "left": 65, "height": 151, "width": 130},
         "variant": variant,
+        "evidence_on_lungs": share,
     }
+
+
+def test_the_share_of_the_evidence_outlives_the_evidence(bundle_parts: BundleParts, tmp_path: Path) -> None:
+    with opened(bundle_parts, tmp_path, found=True, variant="lungs") as classifier:
+        result = classifier.classify(FRAME)
+    assert result.without_evidence().evidence_on_lungs == result.evidence_on_lungs is not None
+
+
+def test_a_classifier_closes_the_localiser_that_it_opened(bundle_parts: BundleParts, tmp_path: Path) -> None:
+    bundle_parts.files["lungs.onnx"] = dark_is_lung()
+    with opened(bundle_parts, tmp_path, variant="lungs", not_found="body") as classifier:
+        assert classifier.classify(FRAME).status == "ok"
+        localiser = classifier._localiser
+    assert localiser is not None
+    with pytest.raises(EngineError, match="the lung localiser is closed"):
+        localiser.locate(np.zeros((GRID, GRID), np.float32))
+
+
+def test_a_localiser_that_was_handed_in_stays_open(bundle_parts: BundleParts, tmp_path: Path) -> None:
+    with LungLocaliser.open(dark_is_lung()) as localiser:
+        with opened(bundle_parts, tmp_path, localiser, variant="lungs", not_found="body") as classifier:
+            classifier.classify(FRAME)
+        localiser.locate(np.zeros((GRID, GRID), np.float32))  # a closed one would raise
 
 
 @pytest.mark.parametrize("gated", [True, False])
@@ -87,7 +126,7 @@ def test_without_lungs_the_image_is_refused_with_the_reason(
         result = classifier.classify(FRAME)
     assert (result.status, result.probability, result.label, result.evidence) == ("refused", None, None, None)
     record = result.to_json()
-    assert record["lungs"] == {"found": False, "box": None, "variant": "lungs"}
+    assert record["lungs"] == {"found": False, "box": None, "variant": "lungs", "evidence_on_lungs": None}
     assert [reason["code"] for reason in record["gate"]["reasons"]] == ["no lungs found"]
     assert record["timings_ms"]["localise"] > 0 and record["timings_ms"]["infer"] is None
 
@@ -96,7 +135,7 @@ def test_without_lungs_the_body_is_shown_where_the_bundle_says_so(bundle_parts: 
     with opened(bundle_parts, tmp_path, found=False, variant="lungs", not_found="body") as classifier:
         result = classifier.classify(FRAME)
     assert result.status == "ok"
-    assert (result.variant, result.lungs_found) == ("body", False)
+    assert (result.variant, result.lungs_found, result.evidence_on_lungs) == ("body", False, None)
     assert any("no lungs were found" in warning for warning in result.warnings)
 
 
@@ -116,13 +155,13 @@ def test_the_border_of_a_frame_is_not_what_the_network_sees(bundle_parts: Bundle
 def test_a_full_frame_says_that_nobody_looked(tiny_bundle: Path) -> None:
     with Classifier.open(tiny_bundle) as classifier:
         result = classifier.classify(FRAME)
-    assert result.to_json()["lungs"] == {"found": None, "box": None, "variant": "full"}
+    assert result.to_json()["lungs"] == {"found": None, "box": None, "variant": "full", "evidence_on_lungs": None}
     assert result.timings.localise is None
 
 
-@pytest.mark.parametrize("changes", [{"variant": "body"}, {"contrast": "equalised"}])
+@pytest.mark.parametrize("changes", [{"variant": "body"}, {"contrast": "equalised"}, {"contrast": "clahe"}])
 def test_an_engine_that_preprocesses_gets_the_frame_only_where_the_network_sees_all_of_it(
-    bundle_parts: BundleParts, tmp_path: Path, changes: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    bundle_parts: BundleParts, tmp_path: Path, changes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with opened(bundle_parts, tmp_path, **changes) as classifier:
         monkeypatch.setattr(classifier.engine, "preprocesses", lambda: True)
@@ -170,5 +209,6 @@ def test_inverted_twins_get_the_same_body_and_probability(bundle_parts: BundlePa
 
 
 def test_specs_compare_by_what_they_show() -> None:
-    assert PreprocessSpec().is_plain and not PreprocessSpec(contrast="equalised").is_plain
+    assert PreprocessSpec().is_plain
+    assert not PreprocessSpec(contrast="equalised").is_plain and not PreprocessSpec(contrast="clahe").is_plain
     assert not PreprocessSpec(variant="body").is_plain and not PreprocessSpec(variant="body").needs_lungs

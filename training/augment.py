@@ -47,14 +47,14 @@ def augmented_view(
         random: source of randomness; the same state gives the same view.
 
     Returns:
-        The view, of the size of the region's box, and its region, whose mask moved with the pixels.
+        The view, of the size of the region's box, and its region, whose lungs moved with the pixels.
     """
     shown = replace(radiograph, window=jittered_window(radiograph.window, augmentation, random))
     filled = replace(shown, pixels=without_padding(shown), padding=None)
     transform = drawn_transform(region.box, augmentation, random)
     view = replace(filled, pixels=warped(filled, region.box, transform))
-    mask = None if region.mask is None else warped_mask(region, (radiograph.height, radiograph.width), transform)
-    return view, replace(region, box=whole_frame(view).box, mask=mask)
+    lungs = None if region.lungs is None else warped_lungs(region, (radiograph.height, radiograph.width), transform)
+    return view, replace(region, box=whole_frame(view).box, lungs=lungs)
 
 
 def jittered_window(window: Window, augmentation: Augmentation, random: np.random.Generator) -> Window:
@@ -117,18 +117,18 @@ def warped(radiograph: Radiograph, box: Box, transform: Transform) -> Pixels:
     return np.asarray(picture) if dtype == np.uint8 else np.rint(np.asarray(picture)).astype(dtype)
 
 
-def warped_mask(region: Region, frame: tuple[int, int], transform: Transform) -> NDArray[np.bool_]:
-    """The region's mask as a view shows it, on the view's own grid ``[GRID, GRID]``; outside the frame are no lungs.
+def warped_lungs(region: Region, frame: tuple[int, int], transform: Transform) -> NDArray[np.bool_]:
+    """The region's lungs as a view shows them, on the view's own grid ``[GRID, GRID]``; outside the frame are no lungs.
 
     Args:
-        region: with a mask, on the grid of the whole frame.
+        region: with lungs, on the grid of the whole frame.
         frame: height and width of the frame, pixels.
         transform: of the view.
     """
-    assert region.mask is not None
+    assert region.lungs is not None
     a, b, c, d, e, f = transform
     across, down = region.box.width / GRID, region.box.height / GRID  # pixels of a cell of the view
     columns, rows = GRID / frame[1], GRID / frame[0]  # cells of a pixel of the frame
     cells = a * across * columns, b * down * columns, c * columns, d * across * rows, e * down * rows, f * rows
-    picture = Image.fromarray(region.mask.astype(np.uint8))
+    picture = Image.fromarray(region.lungs.astype(np.uint8))
     return np.asarray(picture.transform((GRID, GRID), Image.Transform.AFFINE, cells, Image.Resampling.NEAREST)) > 0

@@ -55,6 +55,7 @@ class TrainingOptions:
     margin: int | None = None
     lungs: Path | None = None
     not_found: str | None = None
+    outside: float | None = None
     contrast: str = "none"
 
 
@@ -162,9 +163,12 @@ def preprocess_spec(options: TrainingOptions, size: int) -> PreprocessSpec:
             raise UsageError(f"{name} goes with --variant lungs or lungs-masked, not with {options.variant}")
     elif options.lungs is None:
         raise UsageError(f"--variant {options.variant} needs --lungs: the folder of the localiser's cross-validation")
+    if options.outside is not None and options.variant != "lungs-masked":
+        raise UsageError(f"--outside goes with --variant lungs-masked, not with {options.variant}")
     lungs: dict[str, Any] = {
         "margin": DEFAULT_MARGIN if options.margin is None else options.margin,
         "not_found": options.not_found or "body",
+        "outside": 0.0 if options.outside is None else options.outside,
     }
     try:
         return PreprocessSpec(

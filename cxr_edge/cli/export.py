@@ -44,6 +44,22 @@ def export(
     int8_layout: Annotated[
         str | None, typer.Option("--int8-layout", help="Of model.int8.onnx: conv-inputs or all-int8.")
     ] = None,
+    max_auc_drop: Annotated[
+        float | None,
+        typer.Option(
+            "--max-auc-drop",
+            metavar="X",
+            help="Keep INT8's worst layers in float until its AUC on the range images is at most X below FP32's.",
+        ),
+    ] = None,
+    max_probability_shift: Annotated[
+        float | None,
+        typer.Option(
+            "--max-probability-shift",
+            metavar="X",
+            help="The same until no probability of a range image shifts by more than X.",
+        ),
+    ] = None,
     parity_data: Annotated[
         list[str] | None,
         typer.Option(
@@ -64,6 +80,20 @@ def export(
     ] = False,
     subgroup: Annotated[
         list[str] | None, typer.Option("--subgroup", metavar="COLUMN", help="Subgroup table in the model card.")
+    ] = None,
+    external_data: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--external-data",
+            metavar="CSV[@COLUMN=VALUE]",
+            help="Another hospital's unseen images: figures of their own in the model card; repeatable.",
+        ),
+    ] = None,
+    external_subgroup: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--external-subgroup", metavar="COLUMN", help="Subgroup table for --external-data, where it has the column."
+        ),
     ] = None,
     tolerance: Annotated[
         list[str] | None,
@@ -102,8 +132,11 @@ def export(
         parity_data=tuple(parity_data or ()),
         checkpoint=checkpoint,
         parity_report=parity_report,
+        shift_limits=release_options.ShiftLimits(max_auc_drop, max_probability_shift),
         pooled=pooled_parity,
         subgroups=tuple(subgroup or ()),
+        external_data=tuple(external_data or ()),
+        external_subgroups=tuple(external_subgroup or ()),
         tolerances=parsed_tolerances(tolerance or ()),
         force=force,
         replace=replace,
@@ -118,6 +151,8 @@ def export(
         f"{equal.cam:.1e} in a cell of the map\n"
     )
     print(f"this bundle, on the release fold:\n{evaluation_text(report.evaluation)}\n")
+    for figures in report.external:
+        print(f"this bundle elsewhere, on {figures.name}:\n{evaluation_text(figures.evaluation)}\n")
     print(f"{recipe_text(report.recipe)}\n")
     if report.gate is not None:
         print(f"{parity_text(report.gate.report)}\n")

@@ -74,7 +74,15 @@ def train(
         str | None,
         typer.Option("--not-found", help="An image without lungs: show its body (default), or refuse it."),
     ] = None,
-    contrast: Annotated[str, typer.Option("--contrast", help="Grey scale: none or equalised.")] = "none",
+    outside: Annotated[
+        float | None,
+        typer.Option(
+            "--outside",
+            metavar="GREY",
+            help="Shown outside the lungs of lungs-masked, from 0 (black) to 1 (white); default: 0.",
+        ),
+    ] = None,
+    contrast: Annotated[str, typer.Option("--contrast", help="Grey scale: none, equalised or clahe.")] = "none",
     shuffle_labels: Annotated[
         bool, typer.Option("--shuffle-labels", help="Train on permuted labels: a run that must end at AUC 0.5.")
     ] = False,
@@ -115,6 +123,7 @@ def train(
                 margin=margin,
                 lungs=lungs,
                 not_found=not_found,
+                outside=outside,
                 contrast=contrast,
             ),
             watch,

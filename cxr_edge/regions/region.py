@@ -52,15 +52,20 @@ class Region:
         box: in pixels of the stored frame.
         variant: what it really is; ``"body"`` too where no lungs were found and the spec falls back.
         lungs_found: None where nobody looked for lungs.
-        mask: the lungs on the grid of the whole frame, ``[GRID, GRID]``; None where nothing is masked.
+        lungs: their mask on the grid of the whole frame, ``[GRID, GRID]``; None where none were looked for or found.
         warnings: what a reader of the result should know, one sentence each.
     """
 
     box: Box
     variant: Variant
     lungs_found: bool | None = None
-    mask: NDArray[np.bool_] | None = None
+    lungs: NDArray[np.bool_] | None = None
     warnings: tuple[str, ...] = ()
+
+    @property
+    def mask(self) -> NDArray[np.bool_] | None:
+        """The cells that the network is shown, the others being hidden; None where nothing in the box is."""
+        return self.lungs if self.variant == "lungs-masked" else None
 
 
 def whole_frame(radiograph: Radiograph) -> Region:
@@ -93,7 +98,7 @@ def locate(
     lungs = localiser.locate(small)
     if lungs.found and lungs.box is not None:
         box = box_of_cells(lungs.box.widened(spec.margin), radiograph.height, radiograph.width)
-        return Region(box, spec.variant, True, lungs.mask if spec.variant == "lungs-masked" else None)
+        return Region(box, spec.variant, True, lungs.mask)
     if spec.not_found == "refuse":
         raise RefusedInputError(f"{NO_LUNGS} in the image, and the network must see them", (NO_LUNGS,))
     return _body(radiograph, small, lungs_found=False)

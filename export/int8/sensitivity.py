@@ -1,6 +1,6 @@
-"""Which layers suffer from INT8, and giving the worst of them back to float until the model holds what it must.
+"""Which layers suffer from INT8, by quantising them one at a time or all but one.
 
-Both look at range images: a layer chosen by the images that parity is measured on would make that measurement easy.
+Measured on range images: what is chosen by the images that parity is measured on would make that measurement easy.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from cxr_edge.errors import CheckFailedError, UsageError
+from cxr_edge.errors import UsageError
 from export.int8.exactness import Inputs, logits_of
 from export.int8.graph import int8_model
 from export.int8.quantised_network import QuantisedNetwork
 
-__all__ = ["Fallback", "LayerShift", "fall_back", "largest_probability_shift", "layer_shifts", "without_layers"]
+__all__ = ["LayerShift", "layer_shifts", "without_layers"]
 
 Mode = Literal["only", "all-but"]
 Logits = NDArray[np.float32]
@@ -36,21 +36,6 @@ class LayerShift:
     name: str
     rms: float
     largest: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Fallback:
-    """A network some layers of which went back to float.
-
-    Attributes:
-        network: what is left quantised.
-        kept_float: the layers that went back, in that order.
-        shift: what was measured before and after each of them; the last is within the limit.
-    """
-
-    network: QuantisedNetwork
-    kept_float: tuple[str, ...]
-    shift: tuple[float, ...]
 
 
 def layer_shifts(
@@ -94,59 +79,6 @@ def layer_shifts(
         found.append(LayerShift(name, float(np.sqrt(np.mean(change**2))) / spread, float(change.max())))
         on_layer(done, len(names))
     return tuple(sorted(found, key=lambda shift: -shift.rms))
-
-
-def fall_back(
-    quantised: QuantisedNetwork,
-    order: Sequence[str],
-    shift: Callable[[Logits], float],
-    limit: float,
-    inputs: Inputs,
-    *,
-    most: int = 12,
-) -> Fallback:
-    """Give layers back to float, one after the other, until a measure of the logits is within its limit.
-
-    Args:
-        quantised: network with its integers.
-        order: layers, the first to go first; `layer_shifts` gives one.
-        shift: a measure of the INT8 logits ``[N, K]``, for example `largest_probability_shift` or a loss of AUC.
-        limit: that it must not exceed.
-        inputs: network inputs of the range images, in batches.
-        most: layers that may go back; with many of them in float the model is no INT8 model.
-
-    Raises:
-        UsageError: a layer that is not quantised.
-        CheckFailedError: the limit is not met with the most layers in float.
-    """
-    network, kept, measured = quantised, [], [shift(_logits(quantised, inputs))]
-    for name in order[:most]:
-        # `not <=` so that a NaN counts as too much.
-        if measured[-1] <= limit:
-            break
-        network = without_layers(network, (name,))
-        kept.append(name)
-        measured.append(shift(_logits(network, inputs)))
-    if not measured[-1] <= limit:
-        raise CheckFailedError(
-            f"INT8 shifts the outputs by {measured[0]:.4f} and, with {len(kept)} layers kept in float, still by "
-            f"{measured[-1]:.4f} (allowed {limit:g}); choose another layout or more range images"
-        )
-    return Fallback(network, tuple(kept), tuple(measured))
-
-
-def largest_probability_shift(expected: Logits, temperature: float = 1.0) -> Callable[[Logits], float]:
-    """A measure for `fall_back`: the largest change of a probability on the same images.
-
-    Args:
-        expected: FP32 logits ``[N, K]``.
-        temperature: of the bundle.
-    """
-
-    def probability(logits: Logits) -> NDArray[np.float64]:
-        return np.asarray(1 / (1 + np.exp(-logits.astype(np.float64) / temperature)))
-
-    return lambda logits: float(np.abs(probability(logits) - probability(expected)).max())
 
 
 def without_layers(quantised: QuantisedNetwork, names: Sequence[str]) -> QuantisedNetwork:

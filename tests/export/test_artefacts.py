@@ -10,12 +10,12 @@ from tiny_run import SPEC, TinyRun, tiny_network
 
 from calibration.ranges import choose_range_images
 from cxr_edge.bundle import PRECISIONS
-from cxr_edge.errors import UsageError
+from cxr_edge.errors import CheckFailedError, UsageError
 from cxr_edge.evaluation.parity import DEFAULT_TOLERANCES
 from cxr_edge.labels import read_labels
 from export.artefacts import Artefacts, build_artefacts, check_precisions
 from export.emulated_model import EmulatedModel
-from export.int8 import Int8Options
+from export.int8 import Int8Options, ShiftLimits
 from export.onnx_graph import build_fp32
 
 
@@ -68,6 +68,25 @@ def test_what_was_done_is_recorded_with_the_images_that_were_seen(artefacts: Art
     assert artefacts.record["fp16"]["images"] == 8
     assert artefacts.seen is not None
     assert len(artefacts.seen.images) == 8
+
+
+def test_limits_that_hold_change_nothing_and_are_recorded(artefacts: Artefacts, fp32: bytes, tiny_run: TinyRun) -> None:
+    images = choose_range_images(read_labels(tiny_run.labels, ("view=PA",)), 8, release_fold="0")
+    limits = ShiftLimits(max_auc_drop=1.0, max_probability_shift=1.0)
+    made = build_artefacts(fp32, ("fp32", "int8", "int8-fp16"), images, SPEC, Int8Options(), limits=limits)
+    assert {p: made.models[p] == artefacts.models[p] for p in made.models} == dict.fromkeys(made.models, True)
+    record = made.record["int8"]["fallback"]
+    assert record["kept_float"] == []
+    assert [limit["allowed"] for limit in record["limits"]] == [1.0, 1.0]
+    assert "fallback" not in artefacts.record["int8"]
+
+
+def test_a_limit_that_no_int8_holds_makes_no_artefacts(fp32: bytes, tiny_run: TinyRun) -> None:
+    images = choose_range_images(read_labels(tiny_run.labels, ("view=PA",)), 4, release_fold="0")
+    with pytest.raises(CheckFailedError, match="largest shift of a probability on the range images"):
+        build_artefacts(
+            fp32, ("fp32", "int8"), images, SPEC, Int8Options(), limits=ShiftLimits(max_probability_shift=1e-12)
+        )
 
 
 def test_fp32_alone_needs_no_images(fp32: bytes) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,8 @@ from cxr_edge.errors import DatasetError
 from cxr_edge.evaluation.parity import Outputs
 from cxr_edge.evaluation.recipe import OutOfFold
 from export import pooled_parity as module
-from export.int8 import Int8Options
-from export.pooled_parity import KEPT_FILE, Pair, pooled, pooled_parity
+from export.int8 import NO_LIMITS, Int8Options, ShiftLimits
+from export.pooled_parity import KEPT_FILE, Method, Pair, pooled, pooled_parity
 
 PLAIN = Int8Options(rounding="nearest", bias_correction=False)
 
@@ -62,3 +64,10 @@ def test_every_image_is_judged_by_the_member_that_never_saw_it_and_kept(
 def test_another_label_file_is_refused(tiny_run: TinyRun, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="is not the label file"):
         pooled_parity(tiny_run.directory, three_folds(tmp_path / "other", per_fold=2), PLAIN, 8)
+
+
+def test_what_was_kept_without_limits_is_not_taken_for_what_holds_them() -> None:
+    plain, limited = Method(PLAIN, 8, NO_LIMITS, 1.3), Method(PLAIN, 8, ShiftLimits(max_auc_drop=0.01), 1.3)
+    assert plain.to_json() == PLAIN.to_json() == replace(plain, temperature=2.0).to_json()
+    records = [plain, limited, replace(limited, temperature=2.0)]
+    assert len({json.dumps(method.to_json(), sort_keys=True) for method in records}) == 3

@@ -278,6 +278,7 @@ def test_the_evidence_keeps_bundle_and_recipe_figures_apart(released: Released, 
     evidence = bundle.manifest.evidence
     assert set(evidence) == {
         "bundle_on_release_fold",
+        "bundle_on_external_data",
         "recipe_cross_validated",
         "temperature_out_of_fold",
         "onnx_against_torch",

@@ -76,6 +76,10 @@ def test_a_localiser_that_does_not_say_what_it_saw_is_refused(run: Path) -> None
         ({"variant": "lungs"}, "needs --lungs"),
         ({"variant": "heart"}, "variant 'heart' is unknown"),
         ({"variant": "lungs", "lungs": Path("x"), "margin": 400}, "margin 400"),
+        ({"variant": "lungs", "lungs": Path("x"), "outside": 0.5}, "--outside goes with --variant lungs-masked"),
+        ({"variant": "full", "outside": 0.0}, "--outside goes with --variant lungs-masked, not with full"),
+        ({"variant": "lungs-masked", "lungs": Path("x"), "outside": 1.5}, "outside 1.5 is no display value"),
+        ({"variant": "lungs-masked", "lungs": Path("x"), "outside": float("nan")}, "outside nan"),
     ],
 )
 def test_options_that_do_not_fit_the_variant_are_refused(changes: dict[str, object], message: str) -> None:
@@ -87,6 +91,8 @@ def test_options_become_the_spec_that_is_recorded() -> None:
     options = tiny_options(Path("run"), Path("labels.csv"), variant="lungs-masked", lungs=Path("x"), margin=12)
     spec = preprocess_spec(options, 64)
     assert (spec.height, spec.variant, spec.margin, spec.not_found) == (64, "lungs-masked", 12, "body")
+    assert spec.outside == 0.0
+    assert preprocess_spec(replace(options, outside=0.5), 64).outside == 0.5
 
 
 def frame(height: int = 200, width: int = 160) -> Radiograph:
