@@ -278,6 +278,11 @@ def training_lines(run: Run, manifest: Manifest) -> list[str]:
         f"- {stages}; batches of {config.batch_size}",
         f"- AdamW, one-cycle, peak {config.learning_rate:g}, weight decay {config.weight_decay:g}; exponential average "
         f"of the weights ({config.averaging:g}); dropout {config.dropout:g}",
+        *(
+            [f"- learned beside the decision, weight {config.laterality:g}: the side that findings are on; not kept"]
+            if config.laterality
+            else []
+        ),
         f"- {config.precision} on {record['device']}, seed {config.seed}, torch {record['versions']['torch']}",
         f"- labels SHA-256 `{record['labels_sha256']}`",
     ]

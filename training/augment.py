@@ -11,7 +11,7 @@ comes in at its edges is what the frame really has there.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,22 @@ from cxr_edge.records import MAX_WINDOW_SPAN, Box, Pixels, Radiograph, Window
 from cxr_edge.regions import GRID, Region, whole_frame
 from training.config import Augmentation
 
-__all__ = ["augmented", "augmented_view"]
+__all__ = ["AugmentedView", "augmented", "augmented_view"]
+
+
+@dataclass(frozen=True, slots=True)
+class AugmentedView:
+    """The part of a frame that the network is shown, changed at random.
+
+    Attributes:
+        radiograph: the part, of the size of the region's box.
+        region: all of it; its lungs moved with the pixels.
+        mirrored: whether left and right changed places.
+    """
+
+    radiograph: Radiograph
+    region: Region
+    mirrored: bool
 
 
 def augmented(radiograph: Radiograph, augmentation: Augmentation, random: np.random.Generator) -> Radiograph:
@@ -32,12 +47,12 @@ def augmented(radiograph: Radiograph, augmentation: Augmentation, random: np.ran
         augmentation: how far each change may go.
         random: source of randomness; the same state gives the same copy.
     """
-    return augmented_view(radiograph, whole_frame(radiograph), augmentation, random)[0]
+    return augmented_view(radiograph, whole_frame(radiograph), augmentation, random).radiograph
 
 
 def augmented_view(
     radiograph: Radiograph, region: Region, augmentation: Augmentation, random: np.random.Generator
-) -> tuple[Radiograph, Region]:
+) -> AugmentedView:
     """The part of the frame that the network is shown, changed at random: a radiograph of its own, shown whole.
 
     Args:
@@ -45,16 +60,14 @@ def augmented_view(
         region: of it.
         augmentation: how far each change may go.
         random: source of randomness; the same state gives the same view.
-
-    Returns:
-        The view, of the size of the region's box, and its region, whose lungs moved with the pixels.
     """
     shown = replace(radiograph, window=jittered_window(radiograph.window, augmentation, random))
     filled = replace(shown, pixels=without_padding(shown), padding=None)
     transform = drawn_transform(region.box, augmentation, random)
     view = replace(filled, pixels=warped(filled, region.box, transform))
     lungs = None if region.lungs is None else warped_lungs(region, (radiograph.height, radiograph.width), transform)
-    return view, replace(region, box=whole_frame(view).box, lungs=lungs)
+    mirrored = transform[0] < 0
+    return AugmentedView(view, replace(region, box=whole_frame(view).box, lungs=lungs), mirrored)
 
 
 def jittered_window(window: Window, augmentation: Augmentation, random: np.random.Generator) -> Window:

@@ -63,6 +63,7 @@ class TrainingConfig:
         averaging: decay per step of the exponential moving average of weights; the average is what is kept.
         dropout: dropout rate before the head.
         balance: weight the classes so that both count alike in the loss.
+        laterality: weight in the loss of the side that findings are on, beside the decision; 0 learns nothing of it.
         precision: ``"bf16"`` or ``"fp32"`` for the forward and backward passes; weights are always float32.
         seed: of initialisation, order, augmentation and dropout.
         augmentation: random changes of the training images.
@@ -81,6 +82,7 @@ class TrainingConfig:
     averaging: float = 0.99
     dropout: float = 0.0
     balance: bool = True
+    laterality: float = 0.0
     precision: Literal["bf16", "fp32"] = "bf16"
     seed: int = 2019
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -102,6 +104,12 @@ class TrainingConfig:
             raise UsageError(f"batch size {self.batch_size} is too small: batch normalisation needs at least 2 images")
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
             raise UsageError(f"learning rate {self.learning_rate} must be a positive number")
+        if not 0 <= self.laterality <= 10:
+            raise UsageError(f"--laterality {self.laterality} must be a weight from 0 to 10")
+        if self.laterality and (self.task != "abnormality" or self.tune != "all"):
+            raise UsageError("--laterality teaches the features of the normal/abnormal task: it goes with --tune all")
+        if self.laterality and min(stage.size for stage in self.stages) < 64:
+            raise UsageError("--laterality needs stages of at least 64 pixels, whose map has a left and a right")
         if self.seed < 0:
             raise UsageError(f"seed {self.seed} must not be negative")
 

@@ -75,6 +75,8 @@ class RadiographDataset(Dataset[tuple[Tensor, Tensor]]):
         augmentation: random changes, or None for the images as they are.
         seed: of the augmentation.
         localisers: find the lungs where the spec wants them.
+        sides: ``[N, 2]``, findings on the patient's right and left as `training.laterality.sides_of` tells them; None
+            where nothing is learned of them.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class RadiographDataset(Dataset[tuple[Tensor, Tensor]]):
         augmentation: Augmentation | None = None,
         seed: int = 0,
         localisers: Localisers = NO_LOCALISERS,
+        sides: NDArray[np.float32] | None = None,
     ) -> None:
         self.images = tuple(images)
         self.targets = targets
@@ -92,6 +95,7 @@ class RadiographDataset(Dataset[tuple[Tensor, Tensor]]):
         self.augmentation = augmentation
         self.seed = seed
         self.localisers = localisers
+        self.sides = sides
         self.regions: dict[int, Region] = {}
         self.cached: dict[int, Radiograph] = {}
         self.cached_bytes = 0
@@ -139,14 +143,24 @@ class RadiographDataset(Dataset[tuple[Tensor, Tensor]]):
         return found
 
     def __getitem__(self, key: SampleKey) -> tuple[Tensor, Tensor]:
-        """Network input ``[1, size, size]`` float32 and target ``[K]`` of one image in one epoch."""
+        """Network input ``[1, size, size]`` float32 and target ``[K]`` of one image in one epoch.
+
+        With ``sides``, two more targets tell what stands at the picture's left and at its right.
+        """
         radiograph = self.radiograph(key.index)
         region = self.region(key.index, radiograph)
+        mirrored = False
         if self.augmentation is not None:
             random = np.random.default_rng((self.seed, key.epoch, key.index))
-            radiograph, region = augmented_view(radiograph, region, self.augmentation, random)
+            view = augmented_view(radiograph, region, self.augmentation, random)
+            radiograph, region, mirrored = view.radiograph, view.region, view.mirrored
         image = region_input(radiograph, replace(self.spec, height=key.size, width=key.size), region)
-        return torch.from_numpy(image[None]), torch.from_numpy(self.targets[key.index])
+        target = self.targets[key.index]
+        if self.sides is not None:
+            right, left = self.sides[key.index]
+            # The patient's right stands at the picture's left.
+            target = np.append(target, np.array((left, right) if mirrored else (right, left), np.float32))
+        return torch.from_numpy(image[None]), torch.from_numpy(target)
 
 
 class EpochBatches(Sampler[list[SampleKey]]):

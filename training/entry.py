@@ -57,6 +57,7 @@ class TrainingOptions:
     not_found: str | None = None
     outside: float | None = None
     contrast: str = "none"
+    laterality: float = 0.0
 
 
 def train_from_options(
@@ -146,6 +147,7 @@ def configuration(options: TrainingOptions) -> TrainingConfig:
         learning_rate=options.learning_rate,
         precision=options.precision,  # type: ignore[arg-type]
         seed=options.seed,
+        laterality=options.laterality,
         preprocess=preprocess_spec(options, size),
     )
 

@@ -22,6 +22,7 @@ from cxr_edge.atomic import write_atomically
 from cxr_edge.errors import DatasetError
 from training.config import TrainingConfig
 from training.dataset import EpochBatches, RadiographDataset, batches
+from training.laterality import laterality_loss, with_laterality_map, without_laterality_map
 from training.model import CheXNet
 
 __all__ = ["Fitting", "Progress", "fit", "predict"]
@@ -59,6 +60,9 @@ class Fitting:
     ) -> None:
         self.config, self.dataset, self.device = config, dataset, device
         network.features.requires_grad_(config.tune == "all")
+        self.outputs = network.outputs
+        if config.laterality:
+            network = with_laterality_map(network)
         self.network: CheXNet = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         average = get_ema_multi_avg_fn(config.averaging)  # type: ignore[no-untyped-call]
         self.averaged = AveragedModel(self.network, multi_avg_fn=average, use_buffers=True)
@@ -81,17 +85,20 @@ class Fitting:
         )
 
     def train_step(self, images: Tensor, targets: Tensor) -> float:
-        """Mean loss of one batch, after one step of the optimizer."""
+        """Mean loss of one batch's decisions, after one step of the optimizer."""
         self.network.train()
         if self.config.tune == "head":
             self.network.features.eval()
         images = images.to(self.device, memory_format=torch.channels_last)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
-            logit, _ = self.network(images)
+            logit, cam = self.network(images)
+        targets = targets.to(self.device)
         loss = nn.functional.binary_cross_entropy_with_logits(
-            logit.float(), targets.to(self.device), pos_weight=self.positive_weight
+            logit[:, : self.outputs].float(), targets[:, : self.outputs], pos_weight=self.positive_weight
         )
         value = float(loss.detach())
+        if self.config.laterality:
+            loss = loss + self.config.laterality * laterality_loss(cam[:, -1], targets[:, self.outputs :])
         if not np.isfinite(value):
             raise DatasetError(f"the loss became {value} in epoch {self.epoch + 1}; lower --learning-rate")
         self.optimizer.zero_grad(set_to_none=True)
@@ -105,9 +112,10 @@ class Fitting:
 
     @property
     def result(self) -> CheXNet:
-        """The averaged network, on the CPU, in evaluation mode."""
-        network = copy.deepcopy(self.averaged.module)
-        assert isinstance(network, CheXNet)
+        """The averaged network without what only training needs, on the CPU, in evaluation mode."""
+        averaged = self.averaged.module
+        assert isinstance(averaged, CheXNet)
+        network = without_laterality_map(averaged) if self.config.laterality else copy.deepcopy(averaged)
         return network.cpu().eval()
 
     def save(self, path: Path) -> None:

@@ -30,6 +30,7 @@ from training.curves import draw_curves
 from training.dataset import RadiographDataset, targets_of
 from training.fit import Fitting, Progress, fit, predict
 from training.held_out import PREDICTIONS, write_predictions
+from training.laterality import sides_of
 from training.localisers import NO_LOCALISERS, Localisers
 from training.model import NIH_LABELS, CheXNet
 from training.splits import Member
@@ -201,7 +202,9 @@ def started(directory: Path, record: dict[str, Any]) -> Run:
     path = directory / "run.json"
     if path.exists():
         before = Run.open(directory)
-        changed = differing(before.record, json.loads(json.dumps(record)))
+        # A record of before an option existed was made with that option's default.
+        told = {**before.record, "config": before.config.to_json()}
+        changed = differing(json.loads(json.dumps(told)), json.loads(json.dumps(record)))
         if changed:
             raise DatasetError(
                 f"{directory} holds another run (differs in {', '.join(changed)}); choose a new folder, or repeat the "
@@ -239,6 +242,7 @@ def train_member(
         config.augmentation,
         config.seed,
         localisers,
+        sides_of(member.training) if config.laterality else None,
     )
     held_out = RadiographDataset(
         member.held_out,
@@ -256,7 +260,7 @@ def train_member(
         if (epoch + 1) % WATCH_EVERY and epoch + 1 < config.epochs:
             return {}
         logits = predict(fitting.averaged.module, held_out, config.preprocess.height, device)
-        return {"held_out_loss": mean_loss(logits, held_out.targets)}
+        return {"held_out_loss": mean_loss(logits[:, : fitting.outputs], held_out.targets)}
 
     fit(
         fitting,

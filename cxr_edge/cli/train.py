@@ -83,6 +83,14 @@ def train(
         ),
     ] = None,
     contrast: Annotated[str, typer.Option("--contrast", help="Grey scale: none, equalised or clahe.")] = "none",
+    laterality: Annotated[
+        float,
+        typer.Option(
+            "--laterality",
+            metavar="WEIGHT",
+            help="Weight of learning, beside the decision, on which side findings are (column laterality or findings).",
+        ),
+    ] = 0.0,
     shuffle_labels: Annotated[
         bool, typer.Option("--shuffle-labels", help="Train on permuted labels: a run that must end at AUC 0.5.")
     ] = False,
@@ -125,6 +133,7 @@ def train(
                 not_found=not_found,
                 outside=outside,
                 contrast=contrast,
+                laterality=laterality,
             ),
             watch,
             stop_requested,

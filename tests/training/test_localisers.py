@@ -101,22 +101,22 @@ def frame(height: int = 200, width: int = 160) -> Radiograph:
 
 def test_a_view_that_nothing_changes_is_the_crop() -> None:
     box = Box(31, 17, 90, 77)
-    view, region = augmented_view(frame(), Region(box, "body"), STILL, np.random.default_rng(0))
-    assert np.array_equal(view.pixels, frame().pixels[31:121, 17:94])
-    assert region.box == Box(0, 0, 90, 77)
+    view = augmented_view(frame(), Region(box, "body"), STILL, np.random.default_rng(0))
+    assert np.array_equal(view.radiograph.pixels, frame().pixels[31:121, 17:94])
+    assert view.region.box == Box(0, 0, 90, 77)
 
 
 def test_the_view_of_a_whole_frame_is_the_augmented_frame() -> None:
     random = Augmentation()
-    view, _ = augmented_view(frame(), whole_frame(frame()), random, np.random.default_rng(4))
-    assert np.array_equal(view.pixels, augmented(frame(), random, np.random.default_rng(4)).pixels)
+    view = augmented_view(frame(), whole_frame(frame()), random, np.random.default_rng(4))
+    assert np.array_equal(view.radiograph.pixels, augmented(frame(), random, np.random.default_rng(4)).pixels)
 
 
 def test_what_enters_a_view_is_what_the_frame_has_there() -> None:
     white = Radiograph(np.full((200, 200), 255, np.uint8), Window(0, 255))
     turned = replace(STILL, rotation=15.0, shift=0.1)
-    view, _ = augmented_view(white, Region(Box(60, 60, 80, 80), "body"), turned, np.random.default_rng(1))
-    assert view.pixels.min() == 255
+    view = augmented_view(white, Region(Box(60, 60, 80, 80), "body"), turned, np.random.default_rng(1))
+    assert view.radiograph.pixels.min() == 255
 
 
 def test_a_mask_moves_with_the_pixels_that_it_masks() -> None:
@@ -126,8 +126,9 @@ def test_a_mask_moves_with_the_pixels_that_it_masks() -> None:
     region = Region(Box(100, 140, 300, 340), "lungs-masked", True, mask)
     strong = Augmentation(rotation=15, zoom=0.2, shift=0.1, flip=0.5, brightness=0, contrast=0)
     for seed in range(5):
-        view, moved = augmented_view(Radiograph(drawn, Window(0, 255)), region, strong, np.random.default_rng(seed))
-        assert moved.mask is not None
+        moved = augmented_view(Radiograph(drawn, Window(0, 255)), region, strong, np.random.default_rng(seed))
+        view = moved.radiograph
+        assert moved.region.mask is not None
         rows = (2 * np.arange(GRID) + 1) * view.height // (2 * GRID)
         columns = (2 * np.arange(GRID) + 1) * view.width // (2 * GRID)
-        assert np.mean((view.pixels[np.ix_(rows, columns)] > 127) == moved.mask) > 0.98
+        assert np.mean((view.pixels[np.ix_(rows, columns)] > 127) == moved.region.mask) > 0.98
