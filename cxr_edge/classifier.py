@@ -184,9 +184,11 @@ class Classifier:
 
         A localiser that was handed in stays open.
         """
-        self.engine.close()
-        if self._own_localiser is not None:
-            self._own_localiser.close()
+        try:
+            self.engine.close()
+        finally:
+            if self._own_localiser is not None:
+                self._own_localiser.close()
 
     def __enter__(self) -> Classifier:
         return self

@@ -100,17 +100,23 @@ def file_name(precision: str) -> str:
     return f"model.{precision}.onnx"
 
 
-def check_precisions(precisions: Sequence[str]) -> None:
+def check_precisions(precisions: Sequence[str], limits: ShiftLimits = NO_LIMITS) -> None:
     """Return when these precisions can be made together.
 
+    Args:
+        precisions: asked for.
+        limits: of what INT8 may change.
+
     Raises:
-        UsageError: an unknown one, or no FP32, which all others are held against.
+        UsageError: an unknown one; no FP32, which all others are held against; or limits of INT8 without any INT8.
     """
     for precision in precisions:
         if precision not in PRECISIONS:
             raise UsageError(f"precision {precision!r} is unknown; known are {', '.join(PRECISIONS)}")
     if "fp32" not in precisions:
         raise UsageError("a bundle needs its fp32 model: every other precision is held against it")
+    if limits != NO_LIMITS and not {"int8", "int8-fp16"} & set(precisions):
+        raise UsageError("limits of what INT8 may change go with precision int8 or int8-fp16; ask for one of them")
 
 
 def build_artefacts(
@@ -141,12 +147,13 @@ def build_artefacts(
 
     Raises:
         DatasetError: an image cannot be read, or a range cannot be used.
-        UsageError: a limit on the AUC, and the images don't have both classes.
+        UsageError: precisions and limits that `check_precisions` refuses; or a limit on the AUC, and the images don't
+            have both classes.
         RefusedInputError: the input gate refuses a range image.
         CheckFailedError: a rewrite is not exact, or activations come too close to the end of FP16, or a graph
             for TensorRT breaks its rules, or a limit is not met with the most layers in float.
     """
-    check_precisions(precisions)
+    check_precisions(precisions, limits)
     if images is None or tuple(precisions) == ("fp32",):
         return Artefacts({"fp32": fp32})
     inputs = network_inputs(images, spec, localiser=localiser)

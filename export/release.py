@@ -88,7 +88,7 @@ def export_run(
         OutputError: something is at the destination already, or the bundle can't be written.
     """
     check_replaceable(destination, force=options.replace)
-    check_precisions(options.precisions)
+    check_precisions(options.precisions, options.shift_limits)
     external = read_external(options.external_data, options.external_subgroups)
     draft = draft_of(run_directory, data, on_step)
     refuse_own(external, footprint(draft.release_images))

@@ -66,7 +66,8 @@ def augmented_view(
     transform = drawn_transform(region.box, augmentation, random)
     view = replace(filled, pixels=warped(filled, region.box, transform))
     lungs = None if region.lungs is None else warped_lungs(region, (radiograph.height, radiograph.width), transform)
-    mirrored = transform[0] < 0
+    a, b, _, d, e, _ = transform
+    mirrored = a * e < b * d
     return AugmentedView(view, replace(region, box=whole_frame(view).box, lungs=lungs), mirrored)
 
 

@@ -16,6 +16,7 @@ from cxr_edge.labels import LabelFile, LabelledImage, read_labels
 from cxr_edge.preprocess.spec import PreprocessSpec
 from training.config import Stage, TrainingConfig
 from training.fit import Progress
+from training.laterality import SIDE_COLUMNS
 from training.localisers import NO_LOCALISERS, Localisers
 from training.out_of_fold import write_out_of_fold
 from training.run import Run, Watcher, train
@@ -226,11 +227,14 @@ def members_of(options: TrainingOptions, labels: LabelFile) -> tuple[Member, ...
 
 
 def with_shuffled_labels(labels: LabelFile, seed: int) -> LabelFile:
-    """The same images with their labels and findings permuted: nothing is left to learn, so AUC must end near 0.5."""
+    """The same images with labels, findings and sides permuted: nothing is left to learn, so AUC must end near 0.5."""
     order = np.random.default_rng(seed).permutation(len(labels.images))
 
     def relabelled(image: LabelledImage, other: LabelledImage) -> LabelledImage:
-        return replace(image, label=other.label, finding_labels=other.finding_labels)
+        # The side is told of the findings: left behind, it would still teach where those of the image itself are.
+        sides = {name: other.columns[name] for name in SIDE_COLUMNS if name in other.columns}
+        columns = {**image.columns, **sides}
+        return replace(image, label=other.label, finding_labels=other.finding_labels, columns=columns)
 
     images = tuple(relabelled(image, labels.images[i]) for image, i in zip(labels.images, order, strict=True))
     return replace(labels, images=images, sha256=f"{labels.sha256}-shuffled-{seed}")

@@ -99,8 +99,10 @@ class Fitting:
         value = float(loss.detach())
         if self.config.laterality:
             loss = loss + self.config.laterality * laterality_loss(cam[:, -1], targets[:, self.outputs :])
-        if not np.isfinite(value):
-            raise DatasetError(f"the loss became {value} in epoch {self.epoch + 1}; lower --learning-rate")
+        if not bool(torch.isfinite(loss)):
+            raise DatasetError(
+                f"the loss became {float(loss.detach())} in epoch {self.epoch + 1}; lower --learning-rate"
+            )
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimizer.step()

@@ -1,14 +1,15 @@
 """On which side the findings are, learned beside the decision: radiologists' reports tell more than normal or abnormal.
 
 Most reports of an abnormal chest name the side ("PTB in the right upper field"), and a normal one is normal on both. A
-second map next to the class-activation map learns this from its left and right thirds or so; the features that both
-maps read learn where the findings are, from a few hundred images, without a single drawn outline. The second map is
-left out of what is kept: the network, its cost and its heatmap stay what they were.
+second map next to the class-activation map learns this, each side from its own half; the features that both maps read
+learn where the findings are, from a few hundred images, without a single drawn outline. The second map is left out of
+what is kept: the network, its cost and its heatmap stay what they were.
 """
 
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,12 +21,13 @@ from cxr_edge.errors import DatasetError
 from cxr_edge.labels import LabelledImage
 from training.model import CheXNet
 
-__all__ = ["laterality_loss", "sides_of", "with_laterality_map", "without_laterality_map"]
+__all__ = ["SIDE_COLUMNS", "laterality_loss", "sides_of", "with_laterality_map", "without_laterality_map"]
 
-COLUMNS = ("laterality", "findings")
+SIDE_COLUMNS = ("laterality", "findings")
 """Where a label file tells the side, the first that is not empty: a column of its own, or the report's words."""
 
-BOTH = ("bilateral", "both")
+SIDE_WORDS = re.compile(r"\b(right|left|bilateral|both)")
+"""Each at the beginning of a word: "bilaterally" and "right-sided", but not "upright"."""
 
 
 def sides_of(images: Sequence[LabelledImage]) -> NDArray[np.float32]:
@@ -41,7 +43,7 @@ def sides_of(images: Sequence[LabelledImage]) -> NDArray[np.float32]:
     abnormal = np.array([image.label == 1 for image in images], np.bool_)
     if not np.isfinite(sides[abnormal]).any():
         raise DatasetError(
-            f"no abnormal image tells on which side its findings are (column {' or '.join(COLUMNS)}: right, left, "
+            f"no abnormal image tells on which side its findings are (column {' or '.join(SIDE_COLUMNS)}: right, left, "
             "bilateral); leave --laterality out"
         )
     return sides
@@ -50,9 +52,9 @@ def sides_of(images: Sequence[LabelledImage]) -> NDArray[np.float32]:
 def _sides(image: LabelledImage) -> tuple[float, float]:
     if image.label == 0:
         return 0.0, 0.0
-    told = next((image.columns[name].lower() for name in COLUMNS if image.columns.get(name)), "")
-    both = any(word in told for word in BOTH)
-    right, left = both or "right" in told, both or "left" in told
+    told = next((image.columns[name].lower() for name in SIDE_COLUMNS if image.columns.get(name)), "")
+    words = set(SIDE_WORDS.findall(told))
+    right, left = bool(words & {"right", "bilateral", "both"}), bool(words & {"left", "bilateral", "both"})
     return (float(right), float(left)) if right or left else (np.nan, np.nan)
 
 

@@ -183,6 +183,8 @@ def train(
     networks = {point: initial_network(config, point, watcher.note) for point in starting_points(initial, members)}
     for member in members:
         targets_of(member.training + member.held_out, config.task)
+        if config.laterality:
+            sides_of(member.training)
     run = started(directory, record)
     localisers.keep(directory / LOCALISERS)
     for number, member in enumerate(members):

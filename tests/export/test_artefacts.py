@@ -100,3 +100,10 @@ def test_fp32_alone_needs_no_images(fp32: bytes) -> None:
 def test_precisions_that_make_no_bundle_are_refused(precisions: tuple[str, ...], says: str) -> None:
     with pytest.raises(UsageError, match=says):
         check_precisions(precisions)
+
+
+def test_limits_of_int8_go_with_an_int8_precision() -> None:
+    limits = ShiftLimits(max_auc_drop=0.01)
+    with pytest.raises(UsageError, match="go with precision int8"):
+        check_precisions(("fp32", "fp16"), limits)
+    check_precisions(("fp32", "int8-fp16"), limits)

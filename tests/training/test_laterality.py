@@ -16,7 +16,7 @@ from cxr_edge.labels import LabelledImage, read_labels
 from cxr_edge.preprocess import PreprocessSpec
 from training.config import Augmentation, Stage
 from training.dataset import RadiographDataset, SampleKey, targets_of
-from training.entry import configuration, train_from_options
+from training.entry import configuration, train_from_options, with_shuffled_labels
 from training.fit import Fitting, fit
 from training.laterality import laterality_loss, sides_of, with_laterality_map, without_laterality_map
 from training.run import Run
@@ -38,7 +38,10 @@ def image(label: int, **columns: str) -> LabelledImage:
         ({"findings": "bilateral PTB"}, (1, 1)),
         ({"findings": "right PTB, adhesions in the left lower field"}, (1, 1)),
         ({"findings": "Opacities in BOTH lungs"}, (1, 1)),
+        ({"findings": "bilaterally enlarged hila"}, (1, 1)),
+        ({"findings": "right-sided effusion"}, (1, 0)),
         ({"findings": "STB"}, (NAN, NAN)),
+        ({"findings": "infiltrate, upright view"}, (NAN, NAN)),
         ({}, (NAN, NAN)),
         ({"laterality": "left", "findings": "right PTB"}, (0, 1)),
         ({"laterality": "", "findings": "right PTB"}, (1, 0)),
@@ -137,14 +140,35 @@ def test_sides_shape_the_features_and_are_not_kept(sided: Path, tmp_path: Path) 
     assert any(not torch.equal(some[name], other[name]) for name in some if name.startswith("features"))
 
 
-def test_a_whole_run_with_sides_predicts_one_logit_an_image_and_resumes(sided: Path, tmp_path: Path) -> None:
-    options = tiny_options(tmp_path / "run", sided, where=(), laterality=0.5, stages=((SIDE, 3),), only=("fold-1",))
+def test_a_stopped_run_with_sides_ends_with_one_logit_an_image_as_one_that_was_never_stopped(
+    sided: Path, tmp_path: Path
+) -> None:
+    options = tiny_options(tmp_path / "whole", sided, where=(), laterality=0.5, stages=((SIDE, 3),), only=("fold-1",))
+    stopped, asked = replace(options, output=tmp_path / "stopped"), iter((False, True))
     with one_thread():
-        run = train_from_options(options, lambda *progress: None, lambda: False, lambda note: None)
-        again = train_from_options(options, lambda *progress: None, lambda: False, lambda note: None)
-    header = (run.directory / "fold-1" / "predictions.csv").read_text().splitlines()[0]
-    assert header == "file,patient_id,fold,target_abnormal,logit_abnormal"
-    assert again.config.laterality == 0.5
+        train_from_options(options, lambda *progress: None, lambda: False, lambda note: None)
+        with pytest.raises(KeyboardInterrupt):
+            train_from_options(stopped, lambda *progress: None, lambda: next(asked), lambda note: None)
+        train_from_options(stopped, lambda *progress: None, lambda: False, lambda note: None)
+    whole, resumed = ((tmp_path / name / "fold-1" / "predictions.csv").read_text() for name in ("whole", "stopped"))
+    assert whole.splitlines()[0] == "file,patient_id,fold,target_abnormal,logit_abnormal"
+    assert resumed == whole
+
+
+def test_labels_that_tell_no_side_leave_no_folder_behind(tmp_path: Path) -> None:
+    data = three_folds(tmp_path / "data", side=SIDE)
+    options = tiny_options(tmp_path / "run", data, laterality=0.5, stages=((SIDE, 3),))
+    with pytest.raises(DatasetError, match="leave --laterality out"):
+        train_from_options(options, lambda *progress: None, lambda: False, lambda note: None)
+    assert not (tmp_path / "run").exists()
+
+
+def test_shuffled_labels_take_their_sides_with_them(sided: Path) -> None:
+    labels = read_labels(sided)
+    shuffled = with_shuffled_labels(labels, seed=0)
+    assert [image.label for image in shuffled.images] != [image.label for image in labels.images]
+    assert np.isfinite(sides_of(shuffled.images)).all()
+    assert {image.columns["findings"] for image in shuffled.images if image.label == 1} == {"mass on the right"}
 
 
 @pytest.mark.parametrize(

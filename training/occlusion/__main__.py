@@ -10,6 +10,8 @@ from pathlib import Path
 
 from cxr_edge.atomic import output_errors
 from cxr_edge.cli.progress import show_progress
+from cxr_edge.cli.workstation import stop_request
+from cxr_edge.data_use import image_sha256
 from cxr_edge.errors import CxrEdgeError, DatasetError, UsageError
 from cxr_edge.labels import LabelFile, read_labels
 from training.dataset import targets_of
@@ -23,11 +25,17 @@ __all__ = ["main", "measure"]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The exit code: 0, or that of the error that ended it; what was measured by then is on record."""
+    """The exit code: 0, or that of the error that ended it; models that were finished by then are on record."""
     options = parser().parse_args(arguments)
     try:
-        with denormals_flushed():
-            measure(options.data, options.run, options.lungs, options.output, show_progress)
+        with stop_request() as stop_requested, denormals_flushed():
+
+            def on_image(done: int, total: int) -> None:
+                show_progress(done, total)
+                if stop_requested():
+                    raise KeyboardInterrupt
+
+            measure(options.data, options.run, options.lungs, options.output, on_image)
     except CxrEdgeError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -71,9 +79,13 @@ def measure(
     images = replace(labels, images=tuple(i for i in labels.images if i.fold != opened[0].release_fold))
     targets_of(images.images, "abnormality")
     localisers = Localisers.open(lungs, images.images)
+    check_localisers(opened, localisers)
     study = begun(output, header_of(images, opened[0].release_fold))
     todo = [
-        (run, member) for run in opened for member in judges_of(run) if study.line(run.directory.name, member) is None
+        (run, member)
+        for run in opened
+        for member in judges_of(run)
+        if not study.has(run.directory.name, member, image_sha256(run.model_path(member)))
     ]
     total = sum(image.fold == run.members[member] for run, member in todo for image in images.images)
     done = 0
@@ -117,6 +129,20 @@ def check_runs(runs: Sequence[Run], labels: LabelFile) -> None:
         if run.config.task != "abnormality" or not judges_of(run):
             raise DatasetError(
                 f"{run.directory} has no finished normal/abnormal model that predicts a fold; cross-validate one first"
+            )
+
+
+def check_localisers(runs: Sequence[Run], localisers: Localisers) -> None:
+    """Return when the models that are shown lungs get them from the localisers that they were trained with.
+
+    Raises:
+        DatasetError: a run was trained on other localisers' boxes.
+    """
+    for run in runs:
+        known = set(run.record.get("lungs_sha256", ()))
+        if run.config.preprocess.needs_lungs and not known.issuperset(localisers.sha256.values()):
+            raise DatasetError(
+                f"{run.directory} was trained on the lungs of other localisers; give --lungs {run.localisers_path}"
             )
 
 

@@ -11,7 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 import cxr_edge
+from cxr_edge.data_use import image_sha256
 from cxr_edge.decode import decode
+from cxr_edge.errors import DatasetError
 from cxr_edge.evidence_share import lung_shares, share_on_lungs
 from cxr_edge.heatmap import Heatmap, evidence_over
 from cxr_edge.labels import LabelledImage
@@ -31,7 +33,7 @@ from training.run import Run
 __all__ = ["ImageAnswers", "Judge", "member_record"]
 
 DIGITS = 4
-"""Decimals on record: a thousandth of the smallest difference that the page speaks of."""
+"""Decimals on record: one more than the page shows."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,6 +132,10 @@ def member_record(
         images: that it did not see.
         numbers: theirs in the record.
         on_image: called after every image.
+
+    Raises:
+        CxrEdgeError: an image cannot be read.
+        DatasetError: lungs are found in none of the images.
     """
     answers: dict[int, ImageAnswers] = {}
     for number, image in zip(numbers, images, strict=True):
@@ -137,6 +143,11 @@ def member_record(
         if answer is not None:
             answers[number] = answer
         on_image()
+    if not answers:
+        raise DatasetError(
+            f"lungs are found in none of the {len(images)} images that {run.directory.name}/{member} did not see; "
+            "give the localisers that were trained on this data set"
+        )
     abnormal = {number: image.label == 1 for number, image in zip(numbers, images, strict=True)}
     of_class = {
         "normal": [answer for number, answer in answers.items() if not abnormal[number]],
@@ -147,6 +158,7 @@ def member_record(
     return OcclusionRecord(
         run=run.directory.name,
         member=member,
+        model_sha256=image_sha256(run.model_path(member)),
         variant=judge.spec.variant,
         images=tuple(answers),
         without_lungs=len(images) - len(answers),
@@ -168,7 +180,7 @@ def evidence_map(answer: ImageAnswers) -> NDArray[np.float32]:
 
 
 def coarse_lungs(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Share of each cell of the map that is lung, nearest cells of the finer grid."""
+    """Whether the middle of each cell of the map is lung, 1 or 0."""
     nearest = (2 * np.arange(MAP_SIDE) + 1) * GRID // (2 * MAP_SIDE)
     return mask[np.ix_(nearest, nearest)].astype(np.float32)
 

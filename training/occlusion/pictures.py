@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cxr_edge.atomic import write_atomically
+from cxr_edge.errors import UsageError
 from cxr_edge.phantom import PhantomSpec, lung_mask, phantom
 from cxr_edge.preprocess import PreprocessSpec
 from cxr_edge.records import Box
@@ -70,7 +71,7 @@ def draw_effects(runs: Sequence[RunFigures], path: Path) -> None:
         OutputError: the file cannot be written.
     """
     figure = new_figure(9.5, 0.9 + 3.0 * len(runs))
-    panels = figure.subplots(len(runs), 2, sharey=True, squeeze=False)
+    panels = figure.subplots(len(runs), 2, sharey="row", squeeze=False)
     for (left, right), run in zip(panels, runs, strict=True):
         left.axvline(run.auc.value, color=LINES, linewidth=6, zorder=0)
         left.axvline(0.5, color=INK, linewidth=0.8, linestyle=":")
@@ -81,7 +82,9 @@ def draw_effects(runs: Sequence[RunFigures], path: Path) -> None:
                     axes.plot((value.low, value.high), (row + offset,) * 2, color=COLOURS[way], linewidth=1.5)
                     axes.plot(value.value, row + offset, "o", color=COLOURS[way], markersize=4.5)
         left.set_yticks(range(len(PARTS)), [f"{part} ({run.effect(part, WAYS[0]).share:.0%})" for part in PARTS])
-        left.set_title(f"shown: {run.variant} · AUC with the part hidden (band: nothing hidden)", fontsize=9, color=INK)
+        left.set_title(
+            f"shown: {run.variant} ({run.run}) · AUC with the part hidden (band: nothing hidden)", fontsize=9, color=INK
+        )
         right.set_title("mean |Δp|", fontsize=9, color=INK)
         right.set_xlim(left=0)
         left.invert_yaxis()
@@ -107,7 +110,7 @@ def draw_evidence(runs: Sequence[RunFigures], path: Path) -> None:
         for axes, (name, evidence) in zip(row, maps.items(), strict=True):
             shown = axes.imshow(evidence, cmap="RdBu_r", vmin=-largest, vmax=largest, interpolation="bicubic")
             axes.contour(square(run.maps["lungs"]), levels=[0.5], colors=LUNGS, linewidths=1.4)
-            axes.set_title(f"{run.variant}, images that are {name}", fontsize=9, color=INK)
+            axes.set_title(f"{run.variant} ({run.run}), {name} images", fontsize=9, color=INK)
             axes.set_xticks([])
             axes.set_yticks([])
         figure.colorbar(shown, ax=list(row), shrink=0.85, label="logits; red: abnormal")
@@ -141,8 +144,10 @@ def new_figure(width: float, height: float) -> Figure:
     Raises:
         UsageError: matplotlib is not installed.
     """
-    from matplotlib.figure import Figure
-
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise UsageError("pictures need matplotlib: pip install 'cxr-edge[workstation]'") from error
     return Figure(figsize=(width, height), layout="constrained", facecolor="white")
 
 

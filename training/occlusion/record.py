@@ -50,6 +50,7 @@ class OcclusionRecord:
     Attributes:
         run: name of the run's folder.
         member: of the run.
+        model_sha256: of the model's file: another training is another model, whatever its folder is called.
         variant: which part of the frame the model is shown.
         images: numbers of the images in which lungs were found.
         without_lungs: how many others there are.
@@ -65,6 +66,7 @@ class OcclusionRecord:
 
     run: str
     member: str
+    model_sha256: str
     variant: str
     images: tuple[int, ...]
     without_lungs: int
@@ -102,13 +104,14 @@ class OcclusionStudy:
                 f"{path} is no record of an occlusion study ({type(error).__name__}: {error})"
             ) from error
 
-    def line(self, run: str, member: str) -> OcclusionRecord | None:
-        """What is on record for a model."""
-        return next((line for line in self.lines if (line.run, line.member) == (run, member)), None)
+    def has(self, run: str, member: str, model_sha256: str) -> bool:
+        """Whether a model is on record."""
+        return any((line.run, line.member, line.model_sha256) == (run, member, model_sha256) for line in self.lines)
 
     def with_line(self, line: OcclusionRecord) -> OcclusionStudy:
-        """The record with one more line."""
-        return OcclusionStudy(self.header, (*self.lines, line))
+        """The record with one more line, which takes the place of an older model's of the same run and member."""
+        kept = [one for one in self.lines if (one.run, one.member) != (line.run, line.member)]
+        return OcclusionStudy(self.header, (*kept, line))
 
     def write(self, path: Path) -> None:
         """Replace a file by this record.

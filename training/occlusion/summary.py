@@ -40,7 +40,7 @@ def summary_of(study: OcclusionStudy) -> OcclusionSummary:
         datasets=study.header.datasets,
         labels_sha256=study.header.labels_sha256,
         release_fold=study.header.release_fold,
-        versions=study.lines[-1].versions,
+        versions={name: version for line in study.lines for name, version in line.versions.items()},
         runs=tuple(
             run_figures([line for line in study.lines if line.run == run], study.header, weights) for run in runs
         ),

@@ -31,6 +31,8 @@ def conditions(summary: OcclusionSummary) -> str:
         f"AUC of the pictures as they are {interval(run.auc)}"
         for run in summary.runs
     )
+    if len({run.members for run in summary.runs}) > 1:
+        models += "\n\n**Not every run has all models: figures of different runs are of different images.**"
     kept = "" if summary.release_fold is None else f" Fold {summary.release_fold}, the release fold, is left out."
     source = f"{', '.join(summary.datasets)} (SHA-256 of label file {summary.labels_sha256[:12]}…)"
     return f"{source}.{kept} {versions}.\n\n{models}"
@@ -53,14 +55,20 @@ def effects(run: RunFigures) -> str:
                 f"{effect.decisions.value:.0%}",
             ]
         rows.append(row)
-    return f"**Shown: `{run.variant}`**\n\n{markdown_table(headings, rows)}"
+    return f"**Shown: `{run.variant}` (run {run.run})**\n\n{markdown_table(headings, rows)}"
 
 
 def evidence(runs: Sequence[RunFigures]) -> str:
     """A row for each run and class of images."""
     headings = ["shown", "images", "evidence on the lungs", "heatmap covered by lungs", "difference"]
     rows = [
-        [f"`{run.variant}`", name, interval(found.on_lungs), interval(found.covered), interval(found.gain, signed=True)]
+        [
+            f"`{run.variant}` ({run.run})",
+            name,
+            interval(found.on_lungs),
+            interval(found.covered),
+            interval(found.gain, signed=True),
+        ]
         for run in runs
         for name, found in run.evidence.items()
     ]

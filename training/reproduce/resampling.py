@@ -18,7 +18,17 @@ from calibration.resampling import PatientBootstrap
 from cxr_edge.evaluation import Predictions
 from cxr_edge.probability import Interval
 
-__all__ = ["Floats", "SplitOutcome", "accuracy", "auc", "interval_of", "mean_over_splits", "patient_weights", "share"]
+__all__ = [
+    "Floats",
+    "SplitOutcome",
+    "accuracy",
+    "auc",
+    "interval_of",
+    "mean_over_splits",
+    "patient_weights",
+    "ratio",
+    "share",
+]
 
 Floats = NDArray[np.float64]
 

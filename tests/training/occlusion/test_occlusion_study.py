@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from tiny_lungs import dark_is_lung, drawn
-from tiny_run import TinyRun, finished_run, one_thread, tiny_options
+from tiny_run import SPEC, TinyRun, finished_run, one_thread, tiny_options
 
 from cxr_edge.data_use import DataUse
 from cxr_edge.errors import DatasetError, UsageError
@@ -18,8 +19,9 @@ from cxr_edge.lungs import LungLocaliser, Lungs
 from cxr_edge.regions.cells import CellBox
 from training.entry import train_from_options
 from training.generated_sections import with_sections
-from training.localisers import localiser_path
-from training.occlusion.__main__ import main, measure
+from training.localisers import Localisers, localiser_path
+from training.occlusion import pictures
+from training.occlusion.__main__ import check_localisers, main, measure
 from training.occlusion.figures import OcclusionSummary
 from training.occlusion.hiding import WAYS
 from training.occlusion.parts import PARTS
@@ -28,6 +30,7 @@ from training.occlusion.render import DOCUMENT, FOLDER, SUMMARY, read_summary
 from training.occlusion.render import main as render_main
 from training.occlusion.summary import summary_of
 from training.occlusion.tables import sections
+from training.run import Run
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -73,6 +76,7 @@ def line(logits: np.ndarray, hidden: dict[str, np.ndarray], **changes: object) -
     values: dict[str, object] = {
         "run": "drawn-full",
         "member": "fold-1",
+        "model_sha256": "0" * 64,
         "variant": "full",
         "images": tuple(range(len(logits))),
         "without_lungs": 0,
@@ -152,6 +156,40 @@ def test_runs_that_do_not_belong_together_are_refused(run: TinyRun, lungs: Path,
     with pytest.raises(DatasetError, match="no finished"):
         measure(run.labels, [tmp_path / "begun"], lungs, record, lambda done, total: None)
     assert not record.exists()
+
+
+def test_models_that_see_lungs_are_shown_those_of_their_own_localisers(run: TinyRun, lungs: Path) -> None:
+    opened = Run.open(run.directory)
+    localisers = Localisers.open_folds(lungs, ("1", "2"))
+    seen = replace(opened, config=replace(opened.config, preprocess=replace(SPEC, variant="lungs")))
+    own = {**opened.record, "lungs_sha256": ["0" * 64, *localisers.sha256.values()]}
+    check_localisers([opened, replace(seen, record=own)], localisers)
+    with pytest.raises(DatasetError, match="other localisers"):
+        check_localisers([replace(seen, record={**own, "lungs_sha256": ["0" * 64]})], localisers)
+
+
+def test_a_model_whose_images_all_lack_lungs_is_refused(
+    run: TinyRun, lungs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nowhere = Lungs(False, None, np.zeros((128, 128), np.bool_), "covered")
+    monkeypatch.setattr(LungLocaliser, "locate", lambda self, thumbnail: nowhere)
+    with pytest.raises(DatasetError, match="lungs are found in none of the 4 images"):
+        measure(run.labels, [run.directory], lungs, tmp_path / "r.jsonl", lambda done, total: None)
+
+
+def test_every_run_has_its_own_shares_beside_its_parts_and_the_first_part_on_top(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("matplotlib")
+    drawn_figures: list[Any] = []
+    monkeypatch.setattr(pictures, "save", lambda figure, path: drawn_figures.append(figure))
+    logits = np.linspace(-1, 1, 20)
+    other = line(logits, {}, run="drawn-lungs", variant="lungs", shares=dict.fromkeys(PARTS, 0.5))
+    pictures.draw_effects(summary_of(OcclusionStudy(header(), (line(logits, {}), other))).runs, tmp_path / "x.png")
+    first, _, second, _ = drawn_figures[0].axes
+    for axes, share in ((first, "25%"), (second, "50%")):
+        assert [label.get_text() for label in axes.get_yticklabels()] == [f"{part} ({share})" for part in PARTS]
+        assert axes.yaxis_inverted()
 
 
 def test_a_record_of_other_images_or_none_at_all_is_refused(
