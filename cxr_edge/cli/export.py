@@ -44,6 +44,10 @@ def export(
     int8_layout: Annotated[
         str | None, typer.Option("--int8-layout", help="Of model.int8.onnx: conv-inputs or all-int8.")
     ] = None,
+    int8_rounding: Annotated[
+        str | None,
+        typer.Option("--int8-rounding", help="Of INT8 weights: nearest, scale-search or output-error."),
+    ] = None,
     max_auc_drop: Annotated[
         float | None,
         typer.Option(
@@ -124,7 +128,8 @@ def export(
     if parity_report is not None:
         refuse_unwritable(parity_report)
     release_options = workstation_module("export.release_options")
-    int8 = replaced(release_options.CPU_INT8, layout=int8_layout) if int8_layout else None
+    chosen = given(layout=int8_layout, rounding=int8_rounding)
+    int8 = replaced(release_options.CPU_INT8, **chosen) if chosen else None
     options = release_options.ReleaseOptions(
         name=name,
         version=version,

@@ -13,7 +13,7 @@ from cxr_edge.cli.application import app
 from cxr_edge.cli.export import parsed_tolerances
 from cxr_edge.errors import UsageError
 from cxr_edge.evaluation.parity import DEFAULT_TOLERANCES
-from export.release_options import ReleaseOptions, ShiftLimits
+from export.release_options import CPU_INT8, ReleaseOptions, ShiftLimits
 
 
 @pytest.mark.parametrize(
@@ -57,6 +57,23 @@ def test_the_limits_of_fallback_reach_the_export(asked: list[ReleaseOptions]) ->
     invoke("--max-auc-drop", "0")
     invoke()
     assert [options.shift_limits for options in asked] == [ShiftLimits(0.002, 0.03), ShiftLimits(0.0), ShiftLimits()]
+
+
+def test_layout_and_rounding_of_int8_reach_the_export(asked: list[ReleaseOptions]) -> None:
+    invoke("--int8-layout", "conv-inputs", "--int8-rounding", "output-error")
+    invoke("--int8-rounding", "scale-search")
+    invoke()
+    assert [options.int8 for options in asked] == [
+        replace(CPU_INT8, layout="conv-inputs", rounding="output-error"),
+        replace(CPU_INT8, rounding="scale-search"),
+        CPU_INT8,
+    ]
+
+
+def test_an_unknown_rounding_is_a_usage_error(asked: list[ReleaseOptions]) -> None:
+    result = invoke("--int8-rounding", "upwards")
+    assert (result.exit_code, asked) == (2, [])
+    assert "upwards" in result.output
 
 
 def test_external_data_and_its_subgroups_reach_the_export(asked: list[ReleaseOptions]) -> None:
