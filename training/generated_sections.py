@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from cxr_edge.errors import UsageError
 
-__all__ = ["markdown_table", "with_sections"]
+__all__ = ["markdown_table", "page_with_sections", "with_sections"]
+
+
+def page_with_sections(page: Path, sections: Mapping[str, str]) -> str:
+    """A committed page as it will be: every generated section made anew, the file itself unchanged.
+
+    Args:
+        page: Markdown file of the checkout.
+        sections: Markdown of each section, by its name.
+
+    Raises:
+        UsageError: the page cannot be read, or lacks a marker.
+    """
+    try:
+        before = page.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"cannot read {page}: {error.strerror}; run this in the checkout") from error
+    return with_sections(before, sections)
 
 
 def with_sections(document: str, sections: Mapping[str, str]) -> str:

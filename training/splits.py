@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from cxr_edge.errors import DatasetError, UsageError
 from cxr_edge.labels import LabelledImage
 
-__all__ = ["Member", "cross_validation", "held_out_share", "whole_set"]
+__all__ = ["Member", "cross_validation", "held_out_share", "patient_numbers", "whole_set"]
 
 FOLD_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """A fold names a folder of the run."""
@@ -119,3 +119,9 @@ def hashed_share(patient_id: str, seed: int) -> float:
     """A number in [0, 1) that depends on patient and seed alone, so that order and other patients don't matter."""
     digest = hashlib.sha256(f"{seed}:{patient_id}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def patient_numbers(images: Sequence[LabelledImage]) -> tuple[int, ...]:
+    """Each image's patient as a number, in order of appearance: records tell patients apart without naming them."""
+    numbers = {patient: number for number, patient in enumerate(dict.fromkeys(image.patient for image in images))}
+    return tuple(numbers[image.patient] for image in images)

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cxr_edge.atomic import output_errors, write_atomically
-from cxr_edge.errors import CxrEdgeError, UsageError
+from cxr_edge.errors import CxrEdgeError
 from export.study.picture import draw_study
 from export.study.record import StudyRecord
-from export.study.tables import rendered
+from export.study.tables import sections
+from training.generated_sections import page_with_sections
 
 __all__ = ["main"]
 
@@ -42,11 +43,7 @@ def render(record: StudyRecord, document: Path, picture: Path) -> None:
         DatasetError: nothing in the record ran.
         OutputError: a file cannot be written.
     """
-    try:
-        before = document.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot read {document}: {error.strerror}; run this in the checkout") from error
-    after = rendered(before, record)
+    after = page_with_sections(document, sections(record))
     with output_errors(picture):
         picture.parent.mkdir(parents=True, exist_ok=True)
     draw_study(record, picture)

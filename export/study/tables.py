@@ -6,27 +6,14 @@ from collections.abc import Sequence
 
 from export.study.figures import Figures, SchemeRecord, StudyHeader
 from export.study.record import StudyRecord
-from training.generated_sections import markdown_table, with_sections
+from training.generated_sections import markdown_table
 
-__all__ = ["rendered", "sections"]
+__all__ = ["sections"]
 
 ENGINES = {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 
 HEADINGS = ("scheme", "runtime", "AUC", "max", "p99", "mean", "RMS Δlogit", "flips", "map r", "same peak", "MB")
 IMAGE_HEADINGS = ("range images", "scheme", *HEADINGS[1:-1])
-
-
-def rendered(document: str, record: StudyRecord) -> str:
-    """The document with every generated section made anew.
-
-    Args:
-        document: Markdown with a pair of markers for each section; see `training.generated_sections`.
-        record: what the sections say.
-
-    Raises:
-        UsageError: a marker is missing or stands twice.
-    """
-    return with_sections(document, sections(record))
 
 
 def sections(record: StudyRecord) -> dict[str, str]:

@@ -20,6 +20,7 @@ from training.localisers import Localisers
 from training.occlusion.measuring import Judge, member_record
 from training.occlusion.record import OcclusionHeader, OcclusionStudy
 from training.run import Run
+from training.splits import patient_numbers
 
 __all__ = ["main", "measure"]
 
@@ -148,14 +149,12 @@ def check_localisers(runs: Sequence[Run], localisers: Localisers) -> None:
 
 def header_of(labels: LabelFile, release_fold: str | None) -> OcclusionHeader:
     """The record's first line."""
-    patients = ["/".join(image.patient) for image in labels.images]
-    numbers = {patient: number for number, patient in enumerate(dict.fromkeys(patients))}
     return OcclusionHeader(
         datasets=tuple(sorted({image.dataset for image in labels.images})),
         labels_sha256=labels.sha256,
         release_fold=release_fold,
         labels=tuple(int(image.label or 0) for image in labels.images),
-        patients=tuple(numbers[patient] for patient in patients),
+        patients=patient_numbers(labels.images),
         seed=2019,
     )
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cxr_edge.atomic import output_errors, write_atomically
-from cxr_edge.errors import CxrEdgeError, UsageError
-from training.generated_sections import with_sections
+from cxr_edge.errors import CxrEdgeError
+from training.generated_sections import page_with_sections
 from training.occlusion.figures import OcclusionSummary
 from training.occlusion.pictures import draw_effects, draw_evidence, draw_parts
 from training.occlusion.record import OcclusionStudy
@@ -57,11 +57,7 @@ def render(summary: OcclusionSummary, document: Path, folder: Path) -> None:
         UsageError: the document cannot be read, or lacks a marker; or matplotlib is not installed.
         OutputError: a file cannot be written.
     """
-    try:
-        before = document.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot read {document}: {error.strerror}; run this in the checkout") from error
-    after = with_sections(before, sections(summary))
+    after = page_with_sections(document, sections(summary))
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     draw_parts(folder / "parts.png")

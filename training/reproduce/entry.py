@@ -20,6 +20,7 @@ from training.reproduce.plan import Split, cross_validation_plan, paper_plan
 from training.reproduce.record import StudyHeader, StudyRecord
 from training.reproduce.running import Recipe, Study
 from training.reproduce.starts import open_starts
+from training.splits import patient_numbers
 
 __all__ = ["ReproductionOptions", "reproduce_from_options"]
 
@@ -168,15 +169,13 @@ def note_scope(options: ReproductionOptions, labels: LabelFile, watcher: StudyWa
 
 def header_of(options: ReproductionOptions, material: Material) -> StudyHeader:
     """The record's first line."""
-    patients = ["/".join(image.patient) for image in material.images]
-    numbers = {patient: number for number, patient in enumerate(dict.fromkeys(patients))}
     return StudyHeader(
         datasets=tuple(sorted({image.dataset for image in material.images})),
         labels_sha256=material.labels.sha256,
         where=material.labels.where,
         images_sha256=digest_of(material.images),
         labels=tuple(int(label) for label in material.truth),
-        patients=tuple(numbers[patient] for patient in patients),
+        patients=patient_numbers(material.images),
         release_fold=options.release_fold,
         paper_split=options.paper_split,
         quick=options.quick,

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cxr_edge.atomic import output_errors, write_atomically
-from cxr_edge.errors import CxrEdgeError, UsageError
-from training.generated_sections import with_sections
+from cxr_edge.errors import CxrEdgeError
+from training.generated_sections import page_with_sections
 from training.reproduce.figures import KIND, StudySummary
 from training.reproduce.picture import draw_cells
 from training.reproduce.record import StudyRecord
@@ -63,11 +63,7 @@ def render(summary: StudySummary, document: Path, folder: Path) -> None:
         UsageError: the document cannot be read, or lacks a marker; or matplotlib is not installed.
         OutputError: a file cannot be written.
     """
-    try:
-        before = document.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UsageError(f"cannot read {document}: {error.strerror}; run this in the checkout") from error
-    after = with_sections(before, sections(summary))
+    after = page_with_sections(document, sections(summary))
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
     draw_cells(summary, folder / PICTURE)

@@ -9,7 +9,8 @@ from cxr_edge.errors import DatasetError, UsageError
 from export.study.picture import draw_study
 from export.study.record import StudyRecord
 from export.study.render import main
-from export.study.tables import rendered, sections
+from export.study.tables import sections
+from training.generated_sections import with_sections
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = ("conditions", "schemes", "options", "images", "half")
@@ -21,16 +22,16 @@ def document(names: tuple[str, ...] = NAMES) -> str:
 
 
 def test_only_what_stands_between_the_markers_changes(study_record: StudyRecord) -> None:
-    text = rendered(document(), study_record)
+    text = with_sections(document(), sections(study_record))
     assert "old conditions" not in text
     assert (text.startswith("before\n## conditions\n"), text.endswith("-->\nafter\n")) == (True, True)
-    assert rendered(text, study_record) == text
+    assert with_sections(text, sections(study_record)) == text
 
 
 @pytest.mark.parametrize("text", [document(NAMES[1:]), document() + document(NAMES[:1])])
 def test_a_document_without_each_marker_once_is_refused(text: str, study_record: StudyRecord) -> None:
     with pytest.raises(UsageError, match="begin generated: conditions"):
-        rendered(text, study_record)
+        with_sections(text, sections(study_record))
 
 
 def test_tables_hold_the_figures_and_the_reasons_of_what_failed(study_record: StudyRecord) -> None:
@@ -53,7 +54,7 @@ def test_a_table_without_schemes_says_so(study_record: StudyRecord) -> None:
 
 
 def test_the_document_of_the_project_has_every_marker(study_record: StudyRecord) -> None:
-    rendered((ROOT / "docs/quantization.md").read_text(encoding="utf-8"), study_record)
+    with_sections((ROOT / "docs/quantization.md").read_text(encoding="utf-8"), sections(study_record))
 
 
 def test_the_command_writes_document_and_picture(study_record: StudyRecord, tmp_path: Path) -> None:
