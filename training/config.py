@@ -64,6 +64,8 @@ class TrainingConfig:
         dropout: dropout rate before the head.
         balance: weight the classes so that both count alike in the loss.
         laterality: weight in the loss of the side that findings are on, beside the decision; 0 learns nothing of it.
+        channel_shifts: random shifts of whole channels behind every convolution, as a share of each channel's standard
+            deviation, so that the network bears INT8; 0 shifts nothing.
         precision: ``"bf16"`` or ``"fp32"`` for the forward and backward passes; weights are always float32.
         seed: of initialisation, order, augmentation and dropout.
         augmentation: random changes of the training images.
@@ -83,6 +85,7 @@ class TrainingConfig:
     dropout: float = 0.0
     balance: bool = True
     laterality: float = 0.0
+    channel_shifts: float = 0.0
     precision: Literal["bf16", "fp32"] = "bf16"
     seed: int = 2019
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -110,6 +113,10 @@ class TrainingConfig:
             raise UsageError("--laterality teaches the features of the normal/abnormal task: it goes with --tune all")
         if self.laterality and min(stage.size for stage in self.stages) < 64:
             raise UsageError("--laterality needs stages of at least 64 pixels, whose map has a left and a right")
+        if not 0 <= self.channel_shifts <= 1:
+            raise UsageError(f"--channel-shifts {self.channel_shifts} must be a share from 0 to 1")
+        if self.channel_shifts and self.tune != "all":
+            raise UsageError("--channel-shifts teaches the features: it goes with --tune all")
         if self.seed < 0:
             raise UsageError(f"seed {self.seed} must not be negative")
 

@@ -59,6 +59,7 @@ class TrainingOptions:
     outside: float | None = None
     contrast: str = "none"
     laterality: float = 0.0
+    channel_shifts: float = 0.0
 
 
 def train_from_options(
@@ -149,6 +150,7 @@ def configuration(options: TrainingOptions) -> TrainingConfig:
         precision=options.precision,  # type: ignore[arg-type]
         seed=options.seed,
         laterality=options.laterality,
+        channel_shifts=options.channel_shifts,
         preprocess=preprocess_spec(options, size),
     )
 

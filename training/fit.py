@@ -20,6 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from cxr_edge.atomic import write_atomically
 from cxr_edge.errors import DatasetError
+from training.channel_shifts import with_channel_shifts
 from training.config import TrainingConfig
 from training.dataset import EpochBatches, RadiographDataset, batches
 from training.laterality import laterality_loss, with_laterality_map, without_laterality_map
@@ -63,6 +64,8 @@ class Fitting:
         self.outputs = network.outputs
         if config.laterality:
             network = with_laterality_map(network)
+        if config.channel_shifts:
+            network = with_channel_shifts(network, config.channel_shifts)
         self.network: CheXNet = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         average = get_ema_multi_avg_fn(config.averaging)  # type: ignore[no-untyped-call]
         self.averaged = AveragedModel(self.network, multi_avg_fn=average, use_buffers=True)

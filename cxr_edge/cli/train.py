@@ -91,6 +91,14 @@ def train(
             help="Weight of learning, beside the decision, on which side findings are (column laterality or findings).",
         ),
     ] = 0.0,
+    channel_shifts: Annotated[
+        float,
+        typer.Option(
+            "--channel-shifts",
+            metavar="SHARE",
+            help="Random shifts of whole channels, as a share of their spread: the network learns to bear INT8.",
+        ),
+    ] = 0.0,
     shuffle_labels: Annotated[
         bool, typer.Option("--shuffle-labels", help="Train on permuted labels: a run that must end at AUC 0.5.")
     ] = False,
@@ -134,6 +142,7 @@ def train(
                 outside=outside,
                 contrast=contrast,
                 laterality=laterality,
+                channel_shifts=channel_shifts,
             ),
             watch,
             stop_requested,
