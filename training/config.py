@@ -66,6 +66,7 @@ class TrainingConfig:
         laterality: weight in the loss of the side that findings are on, beside the decision; 0 learns nothing of it.
         channel_shifts: random shifts of whole channels behind every convolution, as a share of each channel's standard
             deviation, so that the network bears INT8; 0 shifts nothing.
+        keep_initial: share of the initial weights in what is kept, the rest being the trained ones.
         precision: ``"bf16"`` or ``"fp32"`` for the forward and backward passes; weights are always float32.
         seed: of initialisation, order, augmentation and dropout.
         augmentation: random changes of the training images.
@@ -86,6 +87,7 @@ class TrainingConfig:
     balance: bool = True
     laterality: float = 0.0
     channel_shifts: float = 0.0
+    keep_initial: float = 0.0
     precision: Literal["bf16", "fp32"] = "bf16"
     seed: int = 2019
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -117,6 +119,8 @@ class TrainingConfig:
             raise UsageError(f"--channel-shifts {self.channel_shifts} must be a share from 0 to 1")
         if self.channel_shifts and self.tune != "all":
             raise UsageError("--channel-shifts teaches the features: it goes with --tune all")
+        if not 0 <= self.keep_initial < 1:
+            raise UsageError(f"--keep-initial {self.keep_initial} must be a share from 0 up to, not including, 1")
         if self.seed < 0:
             raise UsageError(f"seed {self.seed} must not be negative")
 

@@ -60,6 +60,7 @@ class TrainingOptions:
     contrast: str = "none"
     laterality: float = 0.0
     channel_shifts: float = 0.0
+    keep_initial: float = 0.0
 
 
 def train_from_options(
@@ -136,6 +137,8 @@ def configuration(options: TrainingOptions) -> TrainingConfig:
     """
     if options.tune == "head" and options.initial is None:
         raise UsageError("--tune head needs --initial: a head on a random frozen backbone has nothing to learn from")
+    if options.keep_initial and options.initial is None:
+        raise UsageError("--keep-initial needs --initial: there is nothing in random weights to keep")
     choices = {"task": ("abnormality", "nih14"), "tune": ("all", "head"), "precision": ("bf16", "fp32")}
     for name, allowed in choices.items():
         if getattr(options, name) not in allowed:
@@ -151,6 +154,7 @@ def configuration(options: TrainingOptions) -> TrainingConfig:
         seed=options.seed,
         laterality=options.laterality,
         channel_shifts=options.channel_shifts,
+        keep_initial=options.keep_initial,
         preprocess=preprocess_spec(options, size),
     )
 

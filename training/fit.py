@@ -7,7 +7,7 @@ import io
 import json
 import pickle
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,7 @@ class Fitting:
         self.config, self.dataset, self.device = config, dataset, device
         network.features.requires_grad_(config.tune == "all")
         self.outputs = network.outputs
+        self.initial = copy.deepcopy(network.state_dict()) if config.keep_initial else {}
         if config.laterality:
             network = with_laterality_map(network)
         if config.channel_shifts:
@@ -117,11 +118,12 @@ class Fitting:
 
     @property
     def result(self) -> CheXNet:
-        """The averaged network without what only training needs, on the CPU, in evaluation mode."""
+        """The averaged network, with its share of the initial one, without what only training needs; on the CPU."""
         averaged = self.averaged.module
         assert isinstance(averaged, CheXNet)
         network = without_laterality_map(averaged) if self.config.laterality else copy.deepcopy(averaged)
-        return network.cpu().eval()
+        network = network.cpu().eval()
+        return blended(network, self.initial, self.config.keep_initial) if self.config.keep_initial else network
 
     def save(self, path: Path) -> None:
         """Write everything that `restore` needs to go on at this step.
@@ -236,6 +238,23 @@ def predict(
     network.train(was_training)
     logits: NDArray[np.float32] = np.concatenate(rows)
     return logits
+
+
+def blended(network: CheXNet, other: Mapping[str, Tensor], share: float) -> CheXNet:
+    """The network, changed in place, with weights and normalisation statistics on the line to another one's.
+
+    Between a network and what it became by training on, what was won and what was lost often change at different rates
+    (Wortsman et al., CVPR 2022, arXiv 2109.01903).
+
+    Args:
+        network: one end of the line.
+        other: state of the other end.
+        share: of the other, 0 to 1.
+    """
+    state = network.state_dict()
+    mixed = {name: torch.lerp(value, other[name].to(value), share) for name, value in state.items() if value.ndim}
+    network.load_state_dict({**state, **mixed})
+    return network
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

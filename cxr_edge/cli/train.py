@@ -99,6 +99,14 @@ def train(
             help="Random shifts of whole channels, as a share of their spread: the network learns to bear INT8.",
         ),
     ] = 0.0,
+    keep_initial: Annotated[
+        float,
+        typer.Option(
+            "--keep-initial",
+            metavar="SHARE",
+            help="Of --initial's weights in what is kept: between start and end of a training lies a compromise.",
+        ),
+    ] = 0.0,
     shuffle_labels: Annotated[
         bool, typer.Option("--shuffle-labels", help="Train on permuted labels: a run that must end at AUC 0.5.")
     ] = False,
@@ -143,6 +151,7 @@ def train(
                 contrast=contrast,
                 laterality=laterality,
                 channel_shifts=channel_shifts,
+                keep_initial=keep_initial,
             ),
             watch,
             stop_requested,

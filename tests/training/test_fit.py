@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tiny_run import SPEC, tiny_config, tiny_network, write_images, write_labels
+from tiny_run import SPEC, tiny_config, tiny_network, tiny_options, write_images, write_labels
 from torch import Tensor, nn
 
 from cxr_edge.decode import decode
-from cxr_edge.errors import DatasetError, OutputError
+from cxr_edge.errors import DatasetError, OutputError, UsageError
 from cxr_edge.labels import read_labels
 from cxr_edge.preprocess import preprocess
 from training import fit as fit_module
 from training.config import Augmentation, Stage
 from training.dataset import RadiographDataset, targets_of
+from training.entry import configuration
 from training.fit import Fitting, Progress, fit, one_cycle, parameter_groups, positive_weights, predict
 
 CPU = torch.device("cpu")
@@ -244,3 +245,32 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_to_nothing(steps: int) ->
 def test_fewer_than_three_steps_are_no_training(data: RadiographDataset) -> None:
     with pytest.raises(DatasetError, match="training would take 2 steps"):
         fitting(data, stages=(Stage(32, 1),))
+
+
+def test_what_is_kept_lies_on_the_line_between_start_and_end(data: RadiographDataset, tmp_path: Path) -> None:
+    """Trained alike, stopped or not: a quarter of the start, three of the end, normalisation statistics too."""
+    start = tiny_network(dropout=0.5).state_dict()
+    end = run(fitting(data), tmp_path / "end")
+    with pytest.raises(KeyboardInterrupt):
+        run(fitting(data, keep_initial=0.25), tmp_path / "kept", stop=after(3))
+    kept = run(fitting(data, keep_initial=0.25), tmp_path / "kept")
+    for name, value in kept.items():
+        expected = 0.25 * start[name] + 0.75 * end[name] if value.ndim else end[name]
+        torch.testing.assert_close(value, expected, rtol=1e-5, atol=1e-6)
+    moved = [name for name in end if not torch.equal(start[name], end[name])]
+    assert {"head.weight", "features.norm5.running_mean"} <= set(moved)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"keep_initial": 0.5}, "needs --initial"),
+        ({"keep_initial": 1.0, "initial": Path("x.pt")}, "from 0 up to"),
+        ({"keep_initial": float("nan"), "initial": Path("x.pt")}, "from 0 up to"),
+    ],
+)
+def test_a_share_of_nothing_or_of_everything_is_refused(
+    changes: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        configuration(tiny_options(tmp_path / "run", tmp_path / "labels.csv", **changes))
