@@ -10,7 +10,7 @@ from calibration.ranges import DEFAULT_METHOD, RangeMethod
 from cxr_edge.errors import UsageError
 from export.half import to_fp16, to_int8_fp16, with_fp16_scales
 from export.int8 import Int8Options
-from export.int8.weights import ROUNDINGS
+from export.int8.weights import ROUNDINGS, Rounding
 from export.plain_int8 import RangeMethod as PlainMethod
 from export.plain_int8 import quantised_by_nncf, quantised_by_onnxruntime
 from export.release_options import CPU_INT8
@@ -30,6 +30,9 @@ ALL_INT8 = replace(CONV_INPUTS, layout="all-int8")
 NEAREST = Int8Options(rounding="nearest", bias_correction=False)
 MIN_MAX = RangeMethod()
 PER_TENSOR = RangeMethod(granularity="tensor")
+
+SHIPPED_ROUNDING: Rounding = "output-error"
+"""Of the weights in the default bundle, see docs/default-model.md; other bundles may have been made otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +93,10 @@ def half_schemes(count: int) -> tuple[Scheme, ...]:
     def int8(material: Material) -> bytes:
         return with_fp16_scales(material.int8(CONV_INPUTS, MIN_MAX, count))
 
+    def shipped(material: Material) -> bytes:
+        told = replace(CONV_INPUTS, rounding=SHIPPED_ROUNDING)
+        return to_int8_fp16(with_fp16_scales(material.int8(told, DEFAULT_METHOD, count)))
+
     return (
         Scheme("fp16", "`model.fp16.onnx`", "half", "half", 0, lambda material: to_fp16(material.subject.fp32), True),
         Scheme(
@@ -101,6 +108,15 @@ def half_schemes(count: int) -> tuple[Scheme, ...]:
             int8,
         ),
         Scheme("int8-fp16", "`model.int8-fp16.onnx`", "half", "half", count, lambda m: to_int8_fp16(int8(m)), True),
+        Scheme(
+            "shipped-int8-fp16",
+            f"**`model.int8-fp16.onnx`, ranges + {DEFAULT_METHOD.margin:.0%}, `--int8-rounding {SHIPPED_ROUNDING}`**",
+            "half",
+            "half",
+            count,
+            shipped,
+            True,
+        ),
     )
 
 
@@ -166,17 +182,24 @@ def our_schemes(count: int) -> tuple[Scheme, ...]:
         ("all-clamp", "all INT8 in clamp form (2, 4, 5)", replace(ALL_INT8, clamp=True), MIN_MAX),
     )
     found = (ours(name, title, options, method, count, "schemes") for name, title, options, method in rows)
-    return (*found, shipped(count))
+    return (*found, *exported(count))
 
 
-def shipped(count: int) -> Scheme:
-    """What ``cxr-edge export`` writes unless it is told otherwise."""
+def exported(count: int) -> tuple[Scheme, Scheme]:
+    """What ``cxr-edge export`` writes unless it is told otherwise, and as it was told for the default bundle."""
 
-    def build(material: Material) -> bytes:
-        return with_fp16_scales(material.int8(CPU_INT8, DEFAULT_METHOD, count))
+    def scheme(name: str, title: str, options: Int8Options) -> Scheme:
+        def build(material: Material) -> bytes:
+            return with_fp16_scales(material.int8(options, DEFAULT_METHOD, count))
 
-    title = f"**`model.int8.onnx` as exported: {CPU_INT8.layout}, UINT8, ranges + {DEFAULT_METHOD.margin:.0%}**"
-    return Scheme("shipped", title, "ours", "schemes", count, build)
+        return Scheme(name, title, "ours", "schemes", count, build)
+
+    usual = f"`model.int8.onnx` as exported: {CPU_INT8.layout}, UINT8, ranges + {DEFAULT_METHOD.margin:.0%}"
+    told = replace(CPU_INT8, rounding=SHIPPED_ROUNDING)
+    return (
+        scheme("exported", usual, CPU_INT8),
+        scheme("shipped", f"**the same, `--int8-rounding {SHIPPED_ROUNDING}`**", told),
+    )
 
 
 def everywhere_in_int8(options: Int8Options) -> Int8Options:
