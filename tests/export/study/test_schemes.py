@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from cxr_edge.bundle import open_bundle
 from cxr_edge.errors import UsageError
-from export.study.schemes import chosen_schemes, schemes
+from export.study.schemes import SHIPPED_ROUNDING, chosen_schemes, schemes
 
 
 def test_names_are_unique_and_every_table_has_schemes() -> None:
@@ -13,8 +14,11 @@ def test_names_are_unique_and_every_table_has_schemes() -> None:
     assert {scheme.range_images for scheme in every} == {0, 32, 64, 400}
 
 
-def test_what_a_bundle_holds_is_marked_and_alone() -> None:
-    assert [scheme.name for scheme in schemes(64) if scheme.title.startswith("**")] == ["shipped"]
+def test_what_the_default_bundle_holds_is_marked_and_alone() -> None:
+    marked = [scheme for scheme in schemes(64) if scheme.title.startswith("**")]
+    assert [scheme.name for scheme in marked] == ["shipped-int8-fp16", "shipped"]
+    assert all(SHIPPED_ROUNDING in scheme.title for scheme in marked)
+    assert open_bundle().manifest.evidence["precisions"]["int8"]["rounding"] == SHIPPED_ROUNDING
 
 
 def test_only_the_schemes_asked_for_are_chosen_in_the_order_of_the_table() -> None:
