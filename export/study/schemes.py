@@ -89,14 +89,8 @@ def chosen_schemes(every: Sequence[Scheme], names: Sequence[str]) -> tuple[Schem
 
 def half_schemes(count: int) -> tuple[Scheme, ...]:
     """FP16, and INT8 between FP16, every stored tensor rounded; and what FP16 numbers as weight scales cost alone."""
-
-    def int8(material: Material) -> bytes:
-        return with_fp16_scales(material.int8(CONV_INPUTS, MIN_MAX, count))
-
-    def shipped(material: Material) -> bytes:
-        told = replace(CONV_INPUTS, rounding=SHIPPED_ROUNDING)
-        return to_int8_fp16(with_fp16_scales(material.int8(told, DEFAULT_METHOD, count)))
-
+    int8 = stored(CONV_INPUTS, MIN_MAX, count)
+    shipped = stored(replace(CONV_INPUTS, rounding=SHIPPED_ROUNDING), DEFAULT_METHOD, count)
     return (
         Scheme("fp16", "`model.fp16.onnx`", "half", "half", 0, lambda material: to_fp16(material.subject.fp32), True),
         Scheme(
@@ -114,7 +108,7 @@ def half_schemes(count: int) -> tuple[Scheme, ...]:
             "half",
             "half",
             count,
-            shipped,
+            lambda material: to_int8_fp16(shipped(material)),
             True,
         ),
     )
@@ -187,19 +181,20 @@ def our_schemes(count: int) -> tuple[Scheme, ...]:
 
 def exported(count: int) -> tuple[Scheme, Scheme]:
     """What ``cxr-edge export`` writes unless it is told otherwise, and as it was told for the default bundle."""
-
-    def scheme(name: str, title: str, options: Int8Options) -> Scheme:
-        def build(material: Material) -> bytes:
-            return with_fp16_scales(material.int8(options, DEFAULT_METHOD, count))
-
-        return Scheme(name, title, "ours", "schemes", count, build)
-
     usual = f"`model.int8.onnx` as exported: {CPU_INT8.layout}, UINT8, ranges + {DEFAULT_METHOD.margin:.0%}"
-    told = replace(CPU_INT8, rounding=SHIPPED_ROUNDING)
-    return (
-        scheme("exported", usual, CPU_INT8),
-        scheme("shipped", f"**the same, `--int8-rounding {SHIPPED_ROUNDING}`**", told),
+    told = f"**the same, `--int8-rounding {SHIPPED_ROUNDING}`**"
+    as_usual, as_told = (
+        stored(options, DEFAULT_METHOD, count) for options in (CPU_INT8, replace(CPU_INT8, rounding=SHIPPED_ROUNDING))
     )
+    return (
+        Scheme("exported", usual, "ours", "schemes", count, as_usual),
+        Scheme("shipped", told, "ours", "schemes", count, as_told),
+    )
+
+
+def stored(options: Int8Options, method: RangeMethod, count: int) -> Callable[[Material], bytes]:
+    """Makes our INT8 as a bundle stores it: with scales that are numbers of FP16."""
+    return lambda material: with_fp16_scales(material.int8(options, method, count))
 
 
 def everywhere_in_int8(options: Int8Options) -> Int8Options:
